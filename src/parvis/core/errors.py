@@ -1,0 +1,113 @@
+"""Every way in which Parvis says no, or admits that it broke.
+
+    Failure                     a sentence for the caller, a stable code for programs
+    ├── BadRequest              the request cannot be understood or honoured; sending it again is useless
+    │   └── TooLarge            one of its sizes is beyond a bound
+    ├── NotAuthenticated        no credential, or none that we know
+    ├── NotPermitted            a known credential without the right
+    ├── NotFound                no such model, route or object
+    ├── MethodNotAllowed        the route exists, the verb does not
+    ├── Conflict                it clashes with something that exists
+    ├── QuotaExhausted          the money or quota of the tenant does not cover it
+    ├── Unavailable             a part that we need is away; later it may work
+    │   └── EngineUnavailable   no engine took the request
+    ├── EngineBroke             an engine took the request and failed
+    └── Misconfigured           the operator's settings or machine are wrong; start is refused
+
+Only `parvis.api` knows which HTTP status each becomes. Anything else that is raised is a bug.
+"""
+
+
+class Failure(Exception):
+    """An expected failure. `str(failure)` is a public sentence: it names what, why and how to fix it."""
+
+    code = "failure"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code or type(self).code
+        self.param = param
+        self.retry_after_s = retry_after_s
+
+
+class BadRequest(Failure):
+    """The request cannot be understood or honoured."""
+
+    code = "invalid_value"
+
+
+class TooLarge(BadRequest):
+    """One of the request's sizes is beyond its bound."""
+
+    code = "request_too_large"
+
+
+class NotAuthenticated(Failure):
+    """No credential, or none that we know."""
+
+    code = "invalid_api_key"
+
+
+class NotPermitted(Failure):
+    """A known credential without the right that the act needs."""
+
+    code = "permission_denied"
+
+
+class NotFound(Failure):
+    """No such model, route or object (or none that the caller may know of)."""
+
+    code = "not_found"
+
+
+class MethodNotAllowed(Failure):
+    """The route exists, the verb does not. `allow` lists the verbs that do."""
+
+    code = "method_not_allowed"
+
+    def __init__(self, message: str, *, allow: str) -> None:
+        super().__init__(message)
+        self.allow = allow
+
+
+class Conflict(Failure):
+    """It clashes with something that exists."""
+
+    code = "conflict"
+
+
+class QuotaExhausted(Failure):
+    """The tenant's money or quota does not cover the worst case of this request."""
+
+    code = "insufficient_quota"
+
+
+class Unavailable(Failure):
+    """A part that we need is away for now."""
+
+    code = "service_unavailable"
+
+
+class EngineUnavailable(Unavailable):
+    """No engine took the request; nothing was computed, so another replica may be tried."""
+
+    code = "engine_unavailable"
+
+
+class EngineBroke(Failure):
+    """An engine took the request and then failed."""
+
+    code = "engine_error"
+
+
+class Misconfigured(Failure):
+    """The settings or the machine are wrong: the service refuses to start and says what to change."""
+
+    code = "misconfigured"
