@@ -1,0 +1,274 @@
+"""`POST /v1/chat/completions`: the request as clients send it and as engines read it.
+
+Source: OpenAI's API reference for chat completions, and what its official SDKs send. Unknown fields are refused by
+name. Fields set to null mean "not given". What an engine receives is encoded anew from what was read here, so both
+read the same.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from parvis.core.errors import BadRequest
+from parvis.wire.validation import bound_schema, decode
+
+MESSAGES_MAX = 2_048
+CHOICES_MAX = 8
+TOOLS_MAX = 128
+
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+StopText = Annotated[str, Meta(min_length=1, max_length=256)]
+Stop = StopText | Annotated[list[StopText], Meta(max_length=4)]
+PositiveInt = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Temperature = Annotated[float, Meta(ge=0, le=2)]
+TopP = Annotated[float, Meta(ge=0, le=1)]
+Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Bias = Annotated[dict[str, Annotated[float, Meta(ge=-100, le=100)]], Meta(max_length=300)]
+FunctionName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+
+
+class TextPart(Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
+    text: str
+
+
+class RefusalPart(Struct, tag_field="type", tag="refusal", forbid_unknown_fields=True):
+    refusal: str
+
+
+class ImageUrl(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    url: str
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class ImagePart(Struct, tag_field="type", tag="image_url", forbid_unknown_fields=True):
+    image_url: ImageUrl
+
+
+Part = TextPart | RefusalPart | ImagePart
+
+
+class CalledFunction(Struct, forbid_unknown_fields=True):
+    name: FunctionName
+    arguments: str
+
+
+class ToolCall(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    id: str
+    function: CalledFunction
+    type: Literal["function"] = "function"
+    index: int | None = None
+
+
+class Message(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """One message of any role. Fields that SDKs echo back from answers are accepted."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[Part] | None = None
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+    reasoning_content: str | None = None
+    refusal: str | None = None
+    annotations: list[Raw] | None = None
+    audio: None = None
+    function_call: None = None
+
+
+class Function(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    name: FunctionName
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(Struct, forbid_unknown_fields=True):
+    function: Function
+    type: Literal["function"]
+
+
+class NamedFunction(Struct, forbid_unknown_fields=True):
+    name: FunctionName
+
+
+class NamedTool(Struct, forbid_unknown_fields=True):
+    type: Literal["function"]
+    function: NamedFunction
+
+
+class JsonSchema(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    name: FunctionName
+    schema: dict[str, Any] | None = None
+    description: str | None = None
+    strict: bool | None = None
+
+
+class ResponseFormat(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
+class StreamOptions(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+    continuous_usage_stats: bool | None = None
+
+
+class ChatBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """The whole request. `None` is "not given" and is not sent on."""
+
+    model: str
+    messages: Annotated[list[Message], Meta(min_length=1, max_length=MESSAGES_MAX)]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: PositiveInt | None = None
+    max_completion_tokens: PositiveInt | None = None
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    n: Annotated[int, Meta(ge=1, le=CHOICES_MAX)] | None = None
+    stop: Stop | None = None
+    seed: Seed | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    logit_bias: Bias | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    tools: Annotated[list[Tool], Meta(max_length=TOOLS_MAX)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    # Beyond OpenAI: passed where the engine understands them.
+    top_k: Annotated[int, Meta(ge=-1, le=100_000)] | None = None
+    min_p: TopP | None = None
+    repetition_penalty: Annotated[float, Meta(gt=0, le=2)] | None = None
+    ignore_eos: bool | None = None
+    min_tokens: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    # Without effect here: accepted, not sent on.
+    metadata: dict[str, str] | None = None
+    store: bool | None = None
+    user: str | None = None
+    service_tier: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    prediction: dict[str, Any] | None = None
+    verbosity: Literal["medium"] | None = None
+    modalities: list[Literal["text"]] | None = None
+
+    def texts(self) -> Iterator[str]:
+        """Every text of the caller's that the model will read."""
+        for message in self.messages:
+            yield from _texts(message)
+        for tool in self.tools or ():
+            yield tool.function.description or ""
+            if tool.function.parameters is not None:
+                yield msgspec.json.encode(tool.function.parameters).decode()
+
+
+EXTRAS = ("top_k", "min_p", "repetition_penalty", "ignore_eos", "min_tokens", "reasoning_effort")
+_WITHOUT_EFFECT = (
+    "metadata",
+    "store",
+    "user",
+    "service_tier",
+    "safety_identifier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "prediction",
+    "verbosity",
+    "modalities",
+)
+_decoder = msgspec.json.Decoder(ChatBody)
+
+
+def read_chat(body: bytes) -> ChatBody:
+    """Decode and check what types alone cannot. Raises BadRequest."""
+    chat = decode(_decoder, body)
+    for place, message in enumerate(chat.messages):
+        _check_message(message, f"messages[{place}]")
+    if chat.tools is not None or chat.tool_choice is not None:
+        _check_tools(chat)
+    if chat.response_format is not None:
+        _check_format(chat.response_format)
+    if chat.top_logprobs is not None and not chat.logprobs:
+        raise BadRequest("'top_logprobs' needs 'logprobs': true.", param="top_logprobs")
+    if chat.stream_options is not None and not chat.stream:
+        raise BadRequest("'stream_options' needs 'stream': true.", param="stream_options")
+    if chat.max_tokens is not None and chat.max_completion_tokens is not None:
+        raise BadRequest("Set 'max_completion_tokens' or 'max_tokens', not both.", param="max_tokens")
+    for name in _WITHOUT_EFFECT:
+        setattr(chat, name, None)
+    return chat
+
+
+def needs_vision(chat: ChatBody) -> bool:
+    """Whether a message holds an image."""
+    return any(isinstance(part, ImagePart) for m in chat.messages if isinstance(m.content, list) for part in m.content)
+
+
+def given(body: Any, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Which of these parameters were given."""
+    return tuple(name for name in names if getattr(body, name) is not None)
+
+
+def _texts(message: Message) -> Iterator[str]:
+    if isinstance(message.content, str):
+        yield message.content
+    for part in message.content if isinstance(message.content, list) else ():
+        if isinstance(part, TextPart):
+            yield part.text
+    for call in message.tool_calls or ():
+        yield call.function.arguments
+    yield from (text for text in (message.name, message.reasoning_content, message.refusal) if text)
+
+
+def _check_message(message: Message, where: str) -> None:
+    if message.role == "tool" and message.tool_call_id is None:
+        raise BadRequest(
+            f"Missing required parameter: '{where}.tool_call_id'.",
+            code="missing_required_parameter",
+            param=f"{where}.tool_call_id",
+        )
+    if message.content is None and not (message.role == "assistant" and (message.tool_calls or message.refusal)):
+        raise BadRequest(
+            f"Missing required parameter: '{where}.content'. Only an assistant message with tool calls may lack it.",
+            code="missing_required_parameter",
+            param=f"{where}.content",
+        )
+    for part in message.content if isinstance(message.content, list) else ():
+        if isinstance(part, ImagePart) and not part.image_url.url.startswith("data:image/"):
+            raise BadRequest(
+                f"Images are taken as 'data:image/...' only, since nothing is fetched from elsewhere ('{where}').",
+                code="invalid_image_url",
+                param=where,
+            )
+
+
+def _check_tools(chat: ChatBody) -> None:
+    names = [tool.function.name for tool in chat.tools or ()]
+    for place, tool in enumerate(chat.tools or ()):
+        bound_schema(tool.function.parameters, f"tools[{place}].function.parameters")
+    if isinstance(chat.tool_choice, NamedTool) and chat.tool_choice.function.name not in names:
+        raise BadRequest(
+            f"'tool_choice' names '{chat.tool_choice.function.name}', which is not in 'tools'.",
+            param="tool_choice",
+        )
+    if chat.tool_choice not in (None, "none", "auto") and not names:
+        raise BadRequest("'tool_choice' needs 'tools'.", param="tool_choice")
+    if len(set(names)) < len(names):
+        raise BadRequest("Two tools have the same name.", param="tools")
+    if not names:
+        chat.tools = chat.tool_choice = None
+
+
+def _check_format(wanted: ResponseFormat) -> None:
+    if wanted.type == "json_schema":
+        if wanted.json_schema is None or wanted.json_schema.schema is None:
+            raise BadRequest(
+                "Missing required parameter: 'response_format.json_schema.schema'.",
+                code="missing_required_parameter",
+                param="response_format.json_schema.schema",
+            )
+        bound_schema(wanted.json_schema.schema, "response_format.json_schema.schema")
