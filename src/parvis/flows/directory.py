@@ -1,0 +1,73 @@
+"""Who may do what, answered from the last snapshot. Prepared when it changes, not when it is asked."""
+
+from collections.abc import Mapping
+
+from parvis.core.clock import Clock
+from parvis.core.errors import NotAuthenticated, Unavailable
+from parvis.domain.billing.price import PriceList, price_in_force
+from parvis.domain.catalog.model import LISTED, Model, name_table
+from parvis.domain.identity.api_key import ApiKey, may_use, secret_digest, secret_matches
+from parvis.domain.identity.key_text import read_key
+from parvis.flows.ports import Snapshot
+
+STALE_S_MAX = 60
+"""How long a gateway that has lost control still believes what it knows of keys."""
+
+_NO_KEY = "You did not provide an API key. Send it in the header 'Authorization: Bearer YOUR_KEY'."
+_BAD_KEY = "Incorrect API key provided. Check that it was copied whole, and that it has not been revoked."
+
+
+class SnapshotDirectory:
+    """The `Directory` of a gateway."""
+
+    def __init__(self, clock: Clock, stale_s_max: int = STALE_S_MAX) -> None:
+        self._clock = clock
+        self._stale_s_max = stale_s_max
+        self._pepper = b""
+        self._keys: Mapping[str, ApiKey] = {}
+        self._models: dict[str, Model] = {}
+        self._prices: dict[str, PriceList] = {}
+        self._lost_at_s: float | None = clock.monotonic_s() - stale_s_max
+
+    def load(self, snapshot: Snapshot) -> None:
+        """Replace all that is known."""
+        self._pepper = snapshot.pepper
+        self._keys = snapshot.keys
+        self._models = name_table(list(snapshot.models))
+        now = self._clock.unix_ms()
+        lists = list(snapshot.prices)
+        in_force = {model.id: price_in_force(lists, model.id, now) for model in self._models.values()}
+        self._prices = {model_id: prices for model_id, prices in in_force.items() if prices is not None}
+        self._lost_at_s = None
+
+    def lose_control(self) -> None:
+        """The link is down: what we know ages from now on."""
+        if self._lost_at_s is None:
+            self._lost_at_s = self._clock.monotonic_s()
+
+    def key(self, credential: str | None) -> ApiKey:
+        if credential is None:
+            raise NotAuthenticated(_NO_KEY)
+        text = read_key(credential)
+        if text is None:
+            raise NotAuthenticated(_BAD_KEY)
+        if self._lost_at_s is not None and self._clock.monotonic_s() - self._lost_at_s >= self._stale_s_max:
+            raise Unavailable("Keys cannot be checked right now. Try again shortly.", retry_after_s=2)
+        key = self._keys.get(text.key_id)
+        digest = secret_digest(self._pepper, text.key_id, text.secret)
+        if key is None or not secret_matches(key, digest) or not key.active:
+            raise NotAuthenticated(_BAD_KEY)
+        return key
+
+    def model(self, name: str) -> Model | None:
+        return self._models.get(name)
+
+    def models(self, key: ApiKey) -> list[Model]:
+        visible = {m.id: m for m in self._models.values() if m.state in LISTED and may_use(key, m.id)}
+        return [visible[model_id] for model_id in sorted(visible)]
+
+    def prices(self, model: Model) -> PriceList:
+        prices = self._prices.get(model.id)
+        if prices is None:
+            raise Unavailable(f"The model '{model.id}' has no price list in force. Tell your operator.")
+        return prices

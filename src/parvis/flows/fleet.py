@@ -1,0 +1,39 @@
+"""The replicas that this gateway may use, and how many requests it has on each."""
+
+from collections import Counter
+
+from parvis.core.errors import EngineUnavailable
+from parvis.domain.fleet.replica import Replica
+from parvis.domain.fleet.routing import eligible, pick
+
+
+class LocalFleet:
+    """The `Fleet` of a gateway: it owns the counts, `domain.fleet.routing` decides."""
+
+    def __init__(self) -> None:
+        self._replicas: list[Replica] = []
+        self._in_flight: Counter[str] = Counter()
+        self._turn = 0
+
+    def load(self, replicas: tuple[Replica, ...]) -> None:
+        """Replace the list; requests under way keep their guard by the replica's id."""
+        self._replicas = list(replicas)
+
+    def pick(self, engine: str, tried: frozenset[str]) -> Replica:
+        candidates = eligible(self._replicas, engine, tried)
+        if len(candidates) > 1:
+            self._turn += 1
+            start = self._turn % len(candidates)
+            candidates = candidates[start:] + candidates[:start]
+        replica = pick(candidates, self._in_flight)
+        if replica is None:
+            raise EngineUnavailable("No engine can take this request right now. Try again shortly.", retry_after_s=2)
+        self._in_flight[replica.replica_id] += 1
+        return replica
+
+    def release(self, replica: Replica) -> None:
+        self._in_flight[replica.replica_id] -= 1
+
+    @property
+    def in_flight(self) -> int:
+        return self._in_flight.total()

@@ -1,0 +1,59 @@
+"""The main story: one inference request, from credential to settled usage."""
+
+from parvis.core.errors import EngineUnavailable, Failure
+from parvis.core.money import ZERO
+from parvis.domain.billing.price import charge, cost, cost_max
+from parvis.domain.fleet.profile import PROFILES
+from parvis.flows.permit import allow_extras, authorize, bounds
+from parvis.flows.ports import Answer, Delivery, House, InferenceRequest, Job, Sink
+from parvis.flows.trail import Trail
+
+ATTEMPTS_MAX = 3
+"""Replicas tried for one request, all before its first byte."""
+
+
+async def serve(house: House, request: InferenceRequest, sink: Sink) -> Delivery:
+    """Serve one request. When this returns, its usage is durable and the caller may send the final marker.
+
+    Raises Failure for every "no" that comes before the first byte; after it, the outcome of the delivery tells.
+    """
+    key = house.directory.key(request.credential)
+    model = authorize(house.directory, key, request)
+    prices = house.directory.prices(model)
+    worst = bounds(request, model)
+    held = cost_max(worst.input_tokens_max, worst.output_tokens_max, prices)
+
+    await house.purse.hold(key.tenant_id, held)
+    billed = ZERO
+    trail = Trail(house, request, sink, key, model, prices, held)
+    try:
+        answer = await _start(house, request, sink, trail, worst.output_tokens_each)
+        trail.first_byte(answer)
+        delivery = await answer.done()
+        await sink.drained()
+        billed, written_off = charge(cost(delivery.tokens, prices), held)
+        await trail.settle(delivery, billed, written_off)
+    except Failure as failure:
+        await trail.void(failure)
+        raise
+    finally:
+        trail.release()
+        house.purse.settle(key.tenant_id, held, billed)
+    return delivery
+
+
+async def _start(house: House, request: InferenceRequest, sink: Sink, trail: Trail, output_tokens_max: int) -> Answer:
+    """Pick a replica and start; on one that took nothing, try another."""
+    tried: frozenset[str] = frozenset()
+    while True:
+        replica = house.fleet.pick(trail.model.engine, tried)
+        trail.start(replica)
+        profile = PROFILES[replica.kind]
+        allow_extras(request, profile)
+        try:
+            return await house.engine.start(Job(request, trail.model, replica, output_tokens_max, profile), sink)
+        except EngineUnavailable:
+            trail.release()
+            tried |= {replica.replica_id}
+            if len(tried) >= ATTEMPTS_MAX or sink.left:
+                raise

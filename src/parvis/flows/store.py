@@ -1,0 +1,176 @@
+"""What stories need from the store, as intents. Each intent is one atomic transaction: all of it or nothing.
+
+Promises that hold for every method:
+
+- When a writing method returns, its effect is durable: it survives the death of the process and of the
+  machine.
+- When it raises, nothing of it happened, with one exception: `Unavailable` while committing may hide a
+  success (the connection broke before the answer came). Every method of the ledger may therefore be sent
+  again.
+- A caller that stops waiting (a cancelled task) does not undo what it asked for.
+- `Unavailable`: the database cannot be reached, has no room, or cannot be written. Any method may raise it.
+- What was written is seen by every later read of the same store.
+
+The conformance suite is `parvis.testing.store_suite`.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from parvis.core.money import Money
+from parvis.domain.billing.price import PriceList
+from parvis.domain.catalog.model import Model
+from parvis.domain.identity.api_key import ApiKey
+from parvis.domain.identity.tenant import Tenant
+from parvis.domain.metering.records import UsageRecord
+from parvis.domain.metering.totals import GroupBy, UsagePage, UsageTotal
+
+
+class IdentityStore(Protocol):
+    """Organisations, their tenants and their keys."""
+
+    async def create_organisation(self, organisation_id: str, name: str) -> None:
+        """Raises Conflict when the id is taken."""
+
+    async def create_tenant(self, tenant_id: str, organisation_id: str, name: str, *, credit_unlimited: bool) -> None:
+        """Raises Conflict when the id is taken, NotFound without the organisation, BadRequest for a `:` in it."""
+
+    async def tenants(self) -> list[Tenant]:
+        """All, sorted by id."""
+
+    async def add_key(self, key: ApiKey, created_unix_ms: int) -> None:
+        """Raises Conflict when the id is taken, NotFound unless the organisation has the tenant."""
+
+    async def keys(self) -> list[ApiKey]:
+        """All, revoked ones included, sorted by id."""
+
+    async def revoke_key(self, key_id: str) -> None:
+        """For good; again is no error. Goes before all that waits to be written. Raises NotFound."""
+
+
+class CatalogueStore(Protocol):
+    """Models and their prices."""
+
+    async def put_model(self, model: Model) -> None:
+        """Add it, or replace the one of the same id."""
+
+    async def models(self) -> list[Model]:
+        """All, in every state, sorted by id."""
+
+    async def model(self, model_id: str) -> Model | None:
+        """By id; aliases are not looked at."""
+
+    async def add_prices(self, prices: PriceList) -> None:
+        """Append. The same list again is no error; a version of a model that differs raises Conflict."""
+
+    async def prices(self) -> list[PriceList]:
+        """All that ever were, sorted by the time from which they hold."""
+
+
+class LedgerStore(Protocol):
+    """Money. Each movement is one transfer between two accounts, so all balances sum to zero, always."""
+
+    async def credit(self, tenant_id: str, amount: Money, reference: str) -> None:
+        """Move `amount` from the allowance to the tenant, once for each reference.
+
+        Raises NotFound without the tenant, BadRequest unless the amount is above zero, Conflict when the
+        reference was used for something else.
+        """
+
+    async def balance(self, account: str) -> Money:
+        """What is on an account now; zero for one that never moved."""
+
+    async def grant_lease(self, tenant_id: str, incarnation: str, amount: Money, grant_id: str) -> Money:
+        """Move up to `amount` from the tenant to its lease of this gateway run; return how much was moved.
+
+        Of a tenant with unlimited credit, what is missing comes from the allowance first. Otherwise what is
+        left is granted if it is less than asked, and zero if there is nothing. The same `grant_id` again
+        moves nothing and gives the first answer; an answer of zero is not remembered. Grants at the same
+        moment never overrun the tenant's account.
+
+        Raises NotFound without the tenant, BadRequest unless the amount is above zero, Conflict when the
+        run's leases have been returned or the `grant_id` was used for something else.
+        """
+
+    async def ingest(self, incarnation: str, position: int, records: Sequence[UsageRecord]) -> int:
+        """Book requests of one gateway run, read from its journal up to `position`; return how many were new.
+
+        Each request is booked once for ever, known by its id, whatever positions it is sent with: its row,
+        its part of the roll-ups, lease to revenue for what was billed, the write-off account to revenue for
+        what was written off. The stored position only moves forward, in the same transaction.
+
+        Raises Conflict, and books nothing, when a lease does not cover what was billed; NotFound without the
+        tenant.
+        """
+
+    async def position(self, incarnation: str) -> int:
+        """The highest position ingested; 0 when there was none."""
+
+    async def return_lease(self, incarnation: str) -> Money:
+        """Give all that is left in the leases of this run back to its tenants and close it; return how much.
+
+        For a run that has returned its leases, or that is fenced and whose journal was read to its end.
+        Closing a run that never asked for anything forbids that it ever does. Again is no error and gives
+        zero.
+        """
+
+    async def open_incarnations(self) -> list[str]:
+        """Runs whose leases have not been returned, sorted."""
+
+    async def check(self) -> list[str]:
+        """Add everything up again, on one snapshot; return each difference as a sentence.
+
+        All balances sum to zero; each balance is the sum of its transfers, and none is negative but a world
+        account's; each request's bill and write-off are the cost of its tokens at its price version, within
+        its hold, and are what was transferred; roll-ups are the sums of their rows. Reads every row: minutes
+        for ten million.
+        """
+
+
+class UsageStore(Protocol):
+    """Who used what."""
+
+    async def usage(
+        self,
+        tenant_id: str | None,
+        group_by: tuple[GroupBy, ...] = (),
+        since_unix_ms: int | None = None,
+        until_unix_ms: int | None = None,
+    ) -> list[UsageTotal]:
+        """Sums over requests started in [since, until), of one tenant or of all, sorted by group.
+
+        Fast when both bounds are starts of days (of UTC) or absent, exact always. Without grouping: one
+        total, even of nothing.
+        """
+
+    async def requests(self, tenant_id: str | None, after: str | None = None, limit: int = 100) -> UsagePage:
+        """One page, newest first; `after` is the previous page's. BadRequest for a strange cursor or limit."""
+
+    async def request(self, request_id: str) -> UsageRecord | None:
+        """One request, of whichever tenant: the caller sees to who may read it."""
+
+
+class VaultStore(Protocol):
+    """Wrapped data keys. What they open is elsewhere, and what opens them is never here."""
+
+    async def data_key(self, tenant_id: str, purpose: str) -> tuple[int, bytes] | None:
+        """The wrapping version and the wrapped key, of the highest version."""
+
+    async def put_data_key(self, tenant_id: str, purpose: str, version: int, wrapped: bytes) -> tuple[int, bytes]:
+        """Keep it unless this version exists; return the one that is kept. The first writer wins."""
+
+    async def destroy_data_keys(self, tenant_id: str) -> None:
+        """Remove all versions for all purposes, overwriting them where the database can."""
+
+
+class Store(IdentityStore, CatalogueStore, LedgerStore, UsageStore, VaultStore, Protocol):
+    """All of it, with a life."""
+
+    async def open(self) -> None:
+        """Bring the tables to this release's shape, then begin.
+
+        Raises Misconfigured for an address that is none, or a database that is newer than this release.
+        """
+
+    async def close(self) -> None:
+        """Finish what was asked for, then let go of everything. Later calls raise Unavailable."""

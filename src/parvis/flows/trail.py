@@ -1,0 +1,100 @@
+"""What one request leaves behind: its records in the journal, and its guard on a replica's load."""
+
+from parvis.core.errors import BadRequest, Failure
+from parvis.core.money import ZERO, Money
+from parvis.domain.billing.price import PriceList, charge, cost
+from parvis.domain.catalog.model import Model
+from parvis.domain.fleet.replica import Replica
+from parvis.domain.identity.api_key import ApiKey
+from parvis.domain.metering.records import Marked, Outcome, Settled, Started
+from parvis.flows.ports import Answer, Delivery, House, InferenceRequest, Sink
+
+
+class Trail:
+    """Writes the records of one request. Nothing here decides; it remembers what the records need."""
+
+    def __init__(
+        self,
+        house: House,
+        request: InferenceRequest,
+        sink: Sink,
+        key: ApiKey,
+        model: Model,
+        prices: PriceList,
+        held: Money,
+    ) -> None:
+        self.model = model
+        self._house = house
+        self._request = request
+        self._sink = sink
+        self._key = key
+        self._prices = prices
+        self._held = held
+        self._started_s = house.clock.monotonic_s()
+        self._first_byte_ms = 0
+        self._replica: Replica | None = None
+        self._answer: Answer | None = None
+        self._open = False
+
+    def start(self, replica: Replica) -> None:
+        """The request goes to this replica. Written before it leaves; a retry writes it again with the new one."""
+        self._replica = replica
+        request, key = self._request, self._key
+        record = Started(
+            request.request_id,
+            key.organisation_id,
+            key.tenant_id,
+            key.key_id,
+            self.model.id,
+            request.operation,
+            replica.replica_id,
+            self._prices.version,
+            self._held.pico_euro,
+            request.stream,
+            self._house.clock.unix_ms(),
+        )
+        self._house.journal.start(record, self._progress if request.stream else None)
+        self._open = True
+
+    def first_byte(self, answer: Answer) -> None:
+        self._answer = answer
+        self._first_byte_ms = self._elapsed_ms()
+
+    async def settle(self, delivery: Delivery, billed: Money, written_off: Money) -> None:
+        """Return when the end of the request is durable."""
+        self._open = False
+        await self._house.journal.settle(
+            Settled(
+                self._request.request_id,
+                delivery.outcome,
+                delivery.tokens,
+                delivery.estimated,
+                billed.pico_euro,
+                written_off.pico_euro,
+                self._first_byte_ms,
+                self._elapsed_ms(),
+            )
+        )
+
+    async def void(self, failure: Failure) -> None:
+        """End a request that delivered nothing, if it was ever started."""
+        if self._open:
+            outcome = Outcome.REFUSED if isinstance(failure, BadRequest) else Outcome.ENGINE_BROKE
+            await self.settle(Delivery(outcome=outcome), ZERO, ZERO)
+
+    def release(self) -> None:
+        """Give the replica's place back; safe to call twice."""
+        replica, self._replica = self._replica, None
+        if replica is not None:
+            self._house.fleet.release(replica)
+
+    def _progress(self) -> Marked | None:
+        """What has left for the client, once all of it has reached the kernel."""
+        if self._answer is None or not self._sink.flushed():
+            return None
+        tokens = self._answer.delivery.tokens
+        due = charge(cost(tokens, self._prices), self._held).billed
+        return Marked(self._request.request_id, tokens, due.pico_euro)
+
+    def _elapsed_ms(self) -> int:
+        return int((self._house.clock.monotonic_s() - self._started_s) * 1000)
