@@ -1,0 +1,35 @@
+"""Where journals lie: `journal/<incarnation>/`, with a lock that its gateway holds while it lives."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from parvis.core.errors import Conflict
+
+LOCK = "lock"
+SEGMENT = "{:08d}.segment"
+
+
+def segments(folder: Path) -> list[Path]:
+    """The segments of one run, oldest first."""
+    return sorted(folder.glob("*.segment"))
+
+
+def hold_lock(folder: Path) -> int:
+    """Lock a run's folder for as long as the descriptor is open. Raises Conflict when its gateway lives."""
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise Conflict(f"the gateway of journal {folder.name} is alive") from None
+    return descriptor
+
+
+def is_dead(folder: Path) -> bool:
+    """Whether the gateway of this run has ended: its lock is free, and nothing will be written any more."""
+    try:
+        os.close(hold_lock(folder))
+    except Conflict:
+        return False
+    return True
