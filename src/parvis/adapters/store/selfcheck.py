@@ -1,0 +1,102 @@
+"""Adding everything up again. Every difference is a sentence; none means that the books are right."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, and_, select
+
+from parvis.adapters.store.catalogue import price_lists
+from parvis.adapters.store.dialect import ExactSum
+from parvis.adapters.store.ingest import KEY, SUMS
+from parvis.adapters.store.tables import accounts, rollups, transfers, usage
+from parvis.adapters.store.usage import rows_as_rollups, summed
+from parvis.core.money import Money
+from parvis.core.tokens import TokenCount
+from parvis.domain.billing.price import PriceList, cost, price_in_force
+from parvis.domain.billing.transfer import TransferKind
+
+ROWS_AT_ONCE = 1000
+
+
+def check(connection: Connection) -> list[str]:
+    """See `LedgerStore.check`."""
+    return list(chain(_accounts(connection), _requests(connection), _rollups(connection)))
+
+
+def _accounts(connection: Connection) -> Iterator[str]:
+    held = {row.account: row for row in connection.execute(select(accounts))}
+    total = sum(row.balance for row in held.values())
+    if total:
+        yield f"all balances together are {Money(total)}, not zero"
+    moved = _moved(connection)
+    for name in sorted(held.keys() | moved.keys()):
+        balance = held[name].balance if name in held else 0
+        if balance != moved[name]:
+            yield f"account {name}: its balance is {Money(balance)}, its transfers make {Money(moved[name])}"
+        if balance < 0 and not held[name].world:
+            yield f"account {name}: it is overdrawn by {Money(-balance)}"
+
+
+def _moved(connection: Connection) -> Counter[str]:
+    """What the transfers make of each account."""
+    moved: Counter[str] = Counter()
+    for column, sign in ((transfers.c.debit, -1), (transfers.c.credit, 1)):
+        for name, amount in connection.execute(select(column, ExactSum(transfers.c.amount)).group_by(column)):
+            moved[name] += sign * amount
+    return moved
+
+
+def _requests(connection: Connection) -> Iterator[str]:
+    """Each request against its price and against the transfers that name it."""
+    lists: dict[str, list[PriceList]] = {}
+    for prices in price_lists(connection):
+        lists.setdefault(prices.version, []).append(prices)
+    settled, lost = transfers.alias("settled"), transfers.alias("lost")
+    joined = (
+        select(usage, settled.c.amount.label("settled"), lost.c.amount.label("lost"))
+        .outerjoin(settled, _names_request(settled, TransferKind.SETTLE))
+        .outerjoin(lost, _names_request(lost, TransferKind.WRITE_OFF))
+        .execution_options(yield_per=ROWS_AT_ONCE)
+    )
+    for row in connection.execute(joined):
+        yield from (f"request {row.request_id}: {wrong}" for wrong in _wrong(row, lists.get(row.price_version, [])))
+
+
+def _names_request(moved: FromClause, kind: TransferKind) -> ColumnElement[bool]:
+    return and_(moved.c.kind == kind, moved.c.reference == usage.c.request_id)
+
+
+def _wrong(row: Row[Any], lists: list[PriceList]) -> Iterator[str]:
+    due = row.billed + row.written_off
+    prices = price_in_force(lists, row.model_id, row.started_unix_ms)
+    if prices is None:
+        yield f"there are no prices '{row.price_version}' for model '{row.model_id}' at its time"
+    elif due != cost(TokenCount(row.input, row.cached, row.output, row.reasoning), prices).pico_euro:
+        yield f"billed and written off are {Money(due)} together, which its tokens do not cost"
+    if row.billed > row.held:
+        yield f"billed {Money(row.billed)}, of which only {Money(row.held)} was held"
+    if row.billed != (row.settled or 0):
+        yield f"billed {Money(row.billed)}, transferred {Money(row.settled or 0)}"
+    if row.written_off != (row.lost or 0):
+        yield f"written off {Money(row.written_off)}, transferred {Money(row.lost or 0)}"
+
+
+def _rollups(connection: Connection) -> Iterator[str]:
+    held = _sums(connection, select(*(rollups.c[name] for name in (*KEY, *SUMS))))
+    made = _sums(connection, summed(rows_as_rollups(), KEY))
+    for key in sorted(held.keys() | made.keys()):
+        if held.get(key) != made.get(key):
+            words = ", ".join(f"{name}={part}" for name, part in zip(KEY, key, strict=True))
+            stands, should = _words(held.get(key)), _words(made.get(key))
+            yield f"roll-up {words}: it holds {stands}, its requests make {should}"
+
+
+def _sums(connection: Connection, asked: Select[Any]) -> dict[tuple[Any, ...], tuple[int, ...]]:
+    rows = connection.execute(asked)
+    return {tuple(row[: len(KEY)]): tuple(int(value) for value in row[len(KEY) :]) for row in rows}
+
+
+def _words(sums: tuple[int, ...] | None) -> str:
+    return "nothing" if sums is None else ", ".join(f"{name} {value}" for name, value in zip(SUMS, sums, strict=True))

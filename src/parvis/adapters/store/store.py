@@ -1,0 +1,40 @@
+"""The store: every port of `parvis.flows.store`, on SQLite for one machine and on PostgreSQL for several."""
+
+import asyncio
+
+from sqlalchemy import URL
+
+from parvis.adapters.store.address import read_address
+from parvis.adapters.store.catalogue import Catalogue
+from parvis.adapters.store.database import Database
+from parvis.adapters.store.group_commit import SqliteDatabase
+from parvis.adapters.store.identity import Identity
+from parvis.adapters.store.ledger import Ledger
+from parvis.adapters.store.migrate import migrate
+from parvis.adapters.store.pooled import PostgresDatabase
+from parvis.adapters.store.usage import Usage
+from parvis.adapters.store.vault import Vault
+from parvis.core.clock import Clock, SystemClock
+
+
+class SqlStore(Identity, Catalogue, Ledger, Usage, Vault):
+    """A store at `sqlite:///path/of/file` or `postgresql://user:password@host:port/database`."""
+
+    def __init__(self, url: str, clock: Clock | None = None) -> None:
+        super().__init__(clock or SystemClock())
+        self._url = read_address(url)
+
+    async def open(self) -> None:
+        """See the port."""
+        await asyncio.to_thread(migrate, self._url)
+        self._database = _database_at(self._url)
+
+    async def close(self) -> None:
+        """See the port."""
+        database, self._database = self._database, None
+        if database is not None:
+            await asyncio.to_thread(database.close)
+
+
+def _database_at(url: URL) -> Database:
+    return SqliteDatabase(url) if url.get_backend_name() == "sqlite" else PostgresDatabase(url)

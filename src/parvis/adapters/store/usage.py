@@ -1,0 +1,163 @@
+"""Reports: sums of usage, and single requests."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, Subquery, func, literal, select, tuple_
+
+from parvis.adapters.store.database import Room
+from parvis.adapters.store.dialect import ExactSum
+from parvis.adapters.store.ingest import KEY, SUMS
+from parvis.adapters.store.tables import rollups, usage
+from parvis.core.errors import BadRequest
+from parvis.core.money import Money
+from parvis.core.tokens import TokenCount
+from parvis.domain.metering.records import Operation, Outcome, Settled, Started, UsageRecord
+from parvis.domain.metering.totals import DAY_MS, GroupBy, UsagePage, UsageTotal, day_of, day_text
+
+PAGE_MAX = 1000
+_COLUMNS: dict[GroupBy, str] = {"tenant": "tenant_id", "key": "key_id", "model": "model_id", "day": "day"}
+_AMOUNTS = frozenset({"billed", "written_off"})
+
+
+class Usage(Room):
+    """`UsageStore` on SQL."""
+
+    async def usage(
+        self,
+        tenant_id: str | None,
+        group_by: tuple[GroupBy, ...] = (),
+        since_unix_ms: int | None = None,
+        until_unix_ms: int | None = None,
+    ) -> list[UsageTotal]:
+        """See the port."""
+        return await self.database.read(_usage, tenant_id, group_by, since_unix_ms, until_unix_ms)
+
+    async def requests(self, tenant_id: str | None, after: str | None = None, limit: int = 100) -> UsagePage:
+        """See the port."""
+        if not 1 <= limit <= PAGE_MAX:
+            raise BadRequest(f"A page has 1 to {PAGE_MAX} requests, not {limit}.", param="limit")
+        return await self.database.read(_requests, tenant_id, None if after is None else _read_cursor(after), limit)
+
+    async def request(self, request_id: str) -> UsageRecord | None:
+        """See the port."""
+        return await self.database.read(_request, request_id)
+
+
+def rows_as_rollups(*conditions: ColumnElement[bool]) -> Subquery:
+    """Requests in the shape of roll-ups, one each."""
+    sums = [literal(1).label("requests"), *(usage.c[name] for name in SUMS[1:])]
+    return select(*(usage.c[name] for name in KEY), *sums).where(*conditions).subquery()
+
+
+def summed(source: Subquery, names: tuple[str, ...]) -> Select[Any]:
+    """One row for each group: its columns, then the sums in the order of `SUMS`."""
+    groups = [source.c[name] for name in names]
+    sums = [(ExactSum if name in _AMOUNTS else func.sum)(source.c[name]).label(name) for name in SUMS]
+    return select(*groups, *sums).group_by(*groups).order_by(*groups)
+
+
+def _usage(
+    connection: Connection,
+    tenant_id: str | None,
+    group_by: tuple[GroupBy, ...],
+    since_unix_ms: int | None,
+    until_unix_ms: int | None,
+) -> list[UsageTotal]:
+    source = _source(tenant_id, since_unix_ms, until_unix_ms)
+    names = tuple(_COLUMNS[name] for name in group_by)
+    return [_total(row, group_by) for row in connection.execute(summed(source, names))]
+
+
+def _source(tenant_id: str | None, since_unix_ms: int | None, until_unix_ms: int | None) -> Subquery:
+    """Roll-ups when the bounds are whole days, which is fast; else the requests themselves."""
+    bounds = (since_unix_ms, until_unix_ms)
+    if any(bound is not None and bound % DAY_MS for bound in bounds):
+        return rows_as_rollups(*_within(usage.c.tenant_id, tenant_id, usage.c.started_unix_ms, *bounds))
+    since, until = (None if bound is None else day_of(bound) for bound in bounds)
+    return select(rollups).where(*_within(rollups.c.tenant_id, tenant_id, rollups.c.day, since, until)).subquery()
+
+
+def _within(
+    tenant: ColumnElement[str],
+    tenant_id: str | None,
+    time: ColumnElement[int],
+    since: int | None,
+    until: int | None,
+) -> list[ColumnElement[bool]]:
+    asked = [
+        None if tenant_id is None else tenant == tenant_id,
+        None if since is None else time >= since,
+        None if until is None else time < until,
+    ]
+    return [condition for condition in asked if condition is not None]
+
+
+def _total(row: Row[Any], group_by: tuple[GroupBy, ...]) -> UsageTotal:
+    group = [day_text(value) if name == "day" else value for name, value in zip(group_by, row, strict=False)]
+    requests, *tokens, estimated, billed, written_off = (int(value or 0) for value in row[len(group_by) :])
+    return UsageTotal(
+        tuple(group),
+        requests,
+        TokenCount(*tokens),
+        Money(billed),
+        Money(written_off),
+        estimated_requests=estimated,
+    )
+
+
+def _requests(connection: Connection, tenant_id: str | None, after: tuple[int, str] | None, limit: int) -> UsagePage:
+    place = tuple_(usage.c.started_unix_ms, usage.c.request_id)
+    asked = select(usage).order_by(usage.c.started_unix_ms.desc(), usage.c.request_id.desc()).limit(limit + 1)
+    if tenant_id is not None:
+        asked = asked.where(usage.c.tenant_id == tenant_id)
+    if after is not None:
+        asked = asked.where(place < after)
+    records = [record_of(row) for row in connection.execute(asked)]
+    more = len(records) > limit
+    page = tuple(records[:limit])
+    return UsagePage(page, _write_cursor(page[-1]) if more else None)
+
+
+def _request(connection: Connection, request_id: str) -> UsageRecord | None:
+    row = connection.execute(select(usage).where(usage.c.request_id == request_id)).one_or_none()
+    return None if row is None else record_of(row)
+
+
+def record_of(row: Row[Any]) -> UsageRecord:
+    """The request as it was booked."""
+    return UsageRecord(
+        Started(
+            row.request_id,
+            row.organisation_id,
+            row.tenant_id,
+            row.key_id,
+            row.model_id,
+            Operation(row.operation),
+            row.replica_id,
+            row.price_version,
+            row.held,
+            row.streamed,
+            row.started_unix_ms,
+        ),
+        Settled(
+            row.request_id,
+            Outcome(row.outcome),
+            TokenCount(row.input, row.cached, row.output, row.reasoning),
+            bool(row.estimated),
+            row.billed,
+            row.written_off,
+            row.first_byte_ms,
+            row.total_ms,
+        ),
+    )
+
+
+def _write_cursor(record: UsageRecord) -> str:
+    return f"{record.started.started_unix_ms}.{record.started.request_id}"
+
+
+def _read_cursor(text: str) -> tuple[int, str]:
+    unix_ms, dot, request_id = text.partition(".")
+    if not dot or not unix_ms.isdecimal() or len(unix_ms) > len(str(2**62)):
+        raise BadRequest("This is no cursor of an earlier page.", param="after")
+    return int(unix_ms), request_id
