@@ -1,0 +1,99 @@
+"""The `Engine` for every server that speaks OpenAI's protocol over HTTP: vLLM, SGLang, llama.cpp and others.
+
+What differs between them stands in `domain.fleet.profile`; what has to be built for it stands beside this module.
+"""
+
+import asyncio
+
+from parvis.adapters.engines.assembly import Assembly
+from parvis.adapters.engines.embeddings import EmbeddingAnswer
+from parvis.adapters.engines.relay import Outlet, Passing, StreamRelay, answer_id
+from parvis.adapters.engines.shaping import engine_json
+from parvis.adapters.engines.tool_calls import ToolCalls
+from parvis.adapters.engines.upstream import UpstreamConnection, UpstreamPool, Upstreams
+from parvis.adapters.engines.whole import WholeAnswer
+from parvis.core.errors import EngineUnavailable
+from parvis.domain.metering.records import Operation
+from parvis.flows.ports import Answer, Job, Sink
+from parvis.wire.chat import ChatBody
+
+_PATHS = {
+    Operation.CHAT: b"/v1/chat/completions",
+    Operation.COMPLETION: b"/v1/completions",
+    Operation.EMBEDDING: b"/v1/embeddings",
+}
+AnyAnswer = StreamRelay | WholeAnswer | EmbeddingAnswer
+
+
+class HttpEngine:
+    """The `Engine` port over HTTP/1.1 with keep-alive."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._upstreams = Upstreams(loop)
+
+    async def start(self, job: Job, sink: Sink) -> Answer:
+        """See `flows.ports.Engine`."""
+        pool = self._upstreams.pool(job.replica.address)
+        request = _http_request(pool, job)
+        connection = await pool.connection()
+        reused = connection.used
+        try:
+            return await self._ask(job, sink, connection, request)
+        except EngineUnavailable:
+            # An idle connection may have been closed by the engine just as we used it: that is no news about it.
+            if not reused or sink.left:
+                raise
+        return await self._ask(job, sink, await pool.connection(fresh=True), request)
+
+    async def _ask(self, job: Job, sink: Sink, connection: UpstreamConnection, request: bytes) -> Answer:
+        answer = _receiver(job, sink, connection)
+        connection.single_use = job.profile.closes_after_stream and isinstance(answer, StreamRelay)
+        connection.send(answer, request)
+        sink.attach(answer)
+        await answer.first_event()
+        return answer
+
+    def close(self) -> None:
+        self._upstreams.close()
+
+
+def _receiver(job: Job, sink: Sink, connection: UpstreamConnection) -> AnyAnswer:
+    request = job.request
+    if request.operation is Operation.EMBEDDING:
+        return EmbeddingAnswer(job, connection)
+    if not request.stream and not job.profile.always_stream:
+        return WholeAnswer(job, connection)
+    return StreamRelay(job, sink, connection, _outlet(job))
+
+
+def _outlet(job: Job) -> Outlet:
+    request = job.request
+    inner: Outlet
+    if request.stream:
+        inner = Passing(answer_id(job), job.model.id, usage_null=request.include_usage)
+    else:
+        inner = Assembly(answer_id(job), job.model.id, chat=request.operation is Operation.CHAT)
+    body = request.body
+    if job.profile.tools_by_schema and isinstance(body, ChatBody) and body.tools and body.tool_choice != "none":
+        names = frozenset(tool.function.name for tool in body.tools)
+        return ToolCalls(inner, names, request.request_id.removeprefix("req_"))
+    return inner
+
+
+def _http_request(pool: UpstreamPool, job: Job) -> bytes:
+    body = engine_json(job)
+    key = job.replica.api_key
+    authorization = b"authorization: Bearer %b\r\n" % key.encode() if key else b""
+    return (
+        b"POST %b%b HTTP/1.1\r\nhost: %b\r\n%bx-request-id: %b\r\n"
+        b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+        % (
+            pool.prefix.encode(),
+            _PATHS[job.request.operation],
+            pool.authority.encode(),
+            authorization,
+            job.request.request_id.encode(),
+            len(body),
+            body,
+        )
+    )

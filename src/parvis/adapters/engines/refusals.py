@@ -1,0 +1,56 @@
+"""What an engine's error response means. Its own words are not passed on: they may name machines or paths."""
+
+import msgspec
+from msgspec import Struct
+
+from parvis.core.errors import BadRequest, EngineBroke, EngineUnavailable, Failure
+from parvis.flows.ports import Job
+
+
+class _Error(Struct):
+    message: str = ""
+    type: str = ""
+    code: str | int | None = None
+
+
+class _Body(Struct):
+    error: _Error | str | None = None
+    message: str = ""
+
+
+_read = msgspec.json.Decoder(_Body).decode
+_CONTEXT_SIGNS = ("context", "maximum model length", "too long", "too large to process")
+
+
+def refusal(status: int, body: bytes, job: Job) -> Failure:
+    """The failure behind a status other than 200."""
+    if status in (429, 502, 503, 504):
+        return EngineUnavailable("The engine is busy or starting. Try again shortly.", retry_after_s=2)
+    if 400 <= status < 500:  # noqa: PLR2004 - HTTP's class of client errors
+        return _wrong_request(body, job)
+    return broken("The engine failed on this request. Try again.")
+
+
+def broken(sentence: str) -> EngineBroke:
+    """The failure of an engine that took the request; the sentence is ours, not its own."""
+    return EngineBroke(sentence)
+
+
+def _wrong_request(body: bytes, job: Job) -> Failure:
+    try:
+        report = _read(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        report = _Body()
+    error = report.error
+    text = (error.message + error.type if isinstance(error, _Error) else error or report.message).lower()
+    if any(sign in text for sign in _CONTEXT_SIGNS):
+        return BadRequest(
+            f"This model's maximum context length is {job.model.context_tokens} tokens; the request is longer. "
+            "Shorten the messages or lower max_tokens.",
+            code="context_length_exceeded",
+            param="messages",
+        )
+    return BadRequest(
+        "The engine cannot honour this request. Check tools, response_format and the sampling parameters.",
+        code="refused_by_engine",
+    )

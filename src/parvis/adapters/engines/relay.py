@@ -1,0 +1,266 @@
+"""One streamed answer on its way from an engine to a client: whole events only, counted, changed where they must be.
+
+No coroutine runs for an event. `start` waits for the first event, `done` for the end.
+"""
+
+import asyncio
+from collections import Counter
+from typing import Protocol
+
+import msgspec
+
+from parvis.adapters.engines.refusals import broken, refusal
+from parvis.adapters.engines.upstream import UpstreamConnection
+from parvis.core.errors import EngineUnavailable, Failure
+from parvis.core.tokens import TokenCount
+from parvis.domain.metering.records import Operation, Outcome
+from parvis.flows.ports import Delivery, Job, Sink
+from parvis.wire.chunks import Chunk, Splice, has_text, is_reasoning, read_chunk, usage_event
+
+ERROR_BYTES_MAX = 65_536
+EVENT_BYTES_MAX = 4 << 20
+BYTES_PER_TOKEN = 4
+"""Used to estimate a prompt that no engine counted."""
+_KINDS = {
+    Operation.CHAT: ("chatcmpl-", "chat.completion.chunk"),
+    Operation.COMPLETION: ("cmpl-", "text_completion"),
+}
+
+
+class Outlet(Protocol):
+    """Where whole events go: to the client as they are, through a translation, or into one body."""
+
+    def take(self, chunk: Chunk, payload: bytes) -> bytes:
+        """One event; gives the bytes for the client that it sets free (perhaps none yet)."""
+
+    def end(self, tokens: TokenCount) -> bytes:
+        """The engine is done: bytes for the client, or the whole body."""
+
+
+class Passing:
+    """Events pass as they were read, but for the constant parts and `usage`."""
+
+    def __init__(self, answer_id: str, model: str, *, usage_null: bool) -> None:
+        self._id = answer_id
+        self._model = model
+        self._usage_null = usage_null
+        self._splice: Splice | None = None
+
+    def take(self, chunk: Chunk, payload: bytes) -> bytes:
+        if self._splice is None:
+            self._splice = Splice(chunk, payload, self._id, self._model, usage_null=self._usage_null)
+        return b"data: %b\n\n" % self._splice.apply(chunk, payload)
+
+    def end(self, tokens: TokenCount) -> bytes:  # noqa: ARG002 - an outlet's shape
+        return b""
+
+
+def answer_id(job: Job) -> str:
+    """The id that the client sees: the request's own, with the protocol's prefix."""
+    prefix = _KINDS.get(job.request.operation, ("",))[0]
+    return prefix + job.request.request_id.removeprefix("req_")
+
+
+class StreamRelay:
+    """Receiver of the engine's response, `Flow` for the sink, `Answer` for the story."""
+
+    def __init__(self, job: Job, sink: Sink, connection: UpstreamConnection, outlet: Outlet) -> None:
+        loop = asyncio.get_running_loop()
+        self.delivery = Delivery()
+        self.received = False
+        self._job = job
+        self._sink = sink
+        self._connection = connection
+        self._outlet = outlet
+        self._first: asyncio.Future[None] = loop.create_future()
+        self._end: asyncio.Future[Delivery] = loop.create_future()
+        self._status = 0
+        self._rest = b""
+        self._separator = b"\n\n"
+        self._done_seen = False
+        self._created = 0
+        self._reported: TokenCount | None = None
+        self._running: dict[int, TokenCount] = {}
+        self._output = 0
+        self._reasoning: Counter[int] = Counter()
+
+    async def first_event(self) -> None:
+        """Return at the first whole event. Raises what `Engine.start` raises."""
+        await self._first
+
+    async def done(self) -> Delivery:
+        return await self._end
+
+    # Flow
+
+    def pause(self) -> None:
+        self._connection.pause()
+
+    def resume(self) -> None:
+        self._connection.resume()
+
+    def cancel(self) -> None:
+        if not self._end.done():
+            self._connection.abort()
+            self._finish(Outcome.CLIENT_LEFT)
+
+    # Receiver
+
+    def head(self, status: int) -> None:
+        self.received = True
+        self._status = status
+
+    def body(self, data: bytes) -> None:
+        if self._end.done():
+            return
+        rest = self._rest + data if self._rest else data
+        if self._status != 200:  # noqa: PLR2004 - the protocol's word for good
+            self._rest = rest[:ERROR_BYTES_MAX]
+            return
+        if b"\r" in rest:
+            self._separator = b"\r\n\r\n"
+        end = rest.rfind(self._separator)
+        if end < 0:
+            self._rest = rest
+            if len(rest) > EVENT_BYTES_MAX:
+                self._break("an event that never ends")
+            return
+        self._rest = rest[end + len(self._separator) :]
+        self._events(rest[:end].split(self._separator))
+
+    def complete(self) -> None:
+        if self._status != 200:  # noqa: PLR2004 - the protocol's word for good
+            self._refuse(refusal(self._status, self._rest, self._job))
+        else:
+            self._finish(Outcome.COMPLETED if self._done_seen else Outcome.ENGINE_BROKE)
+
+    def lost(self) -> None:
+        if self._done_seen:
+            self._finish(Outcome.COMPLETED)
+        elif not self._first.done():
+            self._refuse(EngineUnavailable("The engine stopped before it answered. Try again.", retry_after_s=1))
+        else:
+            self._finish(Outcome.ENGINE_BROKE)
+
+    # Events
+
+    def _events(self, events: list[bytes]) -> None:
+        out = []
+        for event in events:
+            if not event.startswith(b"data:"):
+                continue
+            payload = event[5:].strip()
+            if payload == b"[DONE]":
+                self._done_seen = True
+                continue
+            if payload == b"null":  # llama.cpp sends these before the answers to several prompts
+                continue
+            freed = self._event(payload)
+            if freed is None:
+                break
+            out.append(freed)
+        data = b"".join(out)
+        if data:
+            self._sink.events(data)
+            self._count_delivered()
+        if not self._first.done() and not self._end.done():
+            self._first.set_result(None)
+
+    def _event(self, payload: bytes) -> bytes | None:
+        """The bytes that one event sets free; None when it ends the stream."""
+        try:
+            chunk = read_chunk(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self._break("an event that is not JSON")
+            return None
+        if chunk.error is not None:
+            self._break("an error")
+            return None
+        if not chunk.choices:
+            if chunk.usage is not None:
+                self._reported = chunk.usage.tokens(self._reasoning.total()) or self._reported
+            return b""
+        self._created = self._created or chunk.created
+        for choice in chunk.choices:
+            if is_reasoning(choice):
+                self._reasoning[choice.index] += 1
+            elif has_text(choice):
+                self._output += 1
+        running = chunk.running(self._reasoning[chunk.choices[0].index])
+        if running is not None:
+            self._running[chunk.choices[0].index] = running
+        return self._outlet.take(chunk, payload)
+
+    def _counted(self) -> TokenCount | None:
+        """The engine's own count behind the last event, where it gives one."""
+        if self._reported is not None or not self._running:
+            return self._reported
+        counts = self._running.values()
+        if len(counts) == 1:
+            return next(iter(counts))
+        # A running count is of one choice. Choices of one prompt share it; several prompts add up.
+        share = sum if self._job.request.prompts > 1 else max
+        return TokenCount(
+            share(one.input for one in counts),
+            share(one.cached for one in counts),
+            sum(one.output for one in counts),
+            sum(one.reasoning for one in counts),
+        )
+
+    def _count_delivered(self) -> None:
+        self.delivery.tokens = self._counted() or TokenCount(0, 0, self._output, self._reasoning.total())
+
+    # Ends
+
+    def _break(self, what: str) -> None:
+        """The engine's stream makes no sense: stop listening to it."""
+        self._connection.abort()
+        self.delivery.error = f"The engine sent {what}. Try again."
+        if self._first.done():
+            self._finish(Outcome.ENGINE_BROKE)
+        else:
+            self._refuse(broken(self.delivery.error))
+
+    def _refuse(self, failure: Failure) -> None:
+        if not self._first.done():
+            self._first.set_exception(failure)
+        if not self._end.done():
+            self._end.set_result(self.delivery)
+
+    def _finish(self, outcome: Outcome) -> None:
+        if self._end.done():
+            return
+        delivery = self.delivery
+        delivery.outcome = outcome
+        if outcome is Outcome.COMPLETED:
+            self._complete(delivery)
+        elif not self._job.request.stream:
+            delivery.tokens = TokenCount()
+        elif delivery.tokens.completion_total and not delivery.tokens.prompt_total:
+            self._estimate_prompt(delivery)
+        if not self._first.done():
+            self._first.set_result(None)
+        self._end.set_result(delivery)
+
+    def _complete(self, delivery: Delivery) -> None:
+        counted = self._counted()
+        if counted is None:
+            delivery.tokens = TokenCount(0, 0, self._output, self._reasoning.total())
+            self._estimate_prompt(delivery)
+        else:
+            delivery.tokens = counted
+        last = self._outlet.end(delivery.tokens)
+        job = self._job
+        if not job.request.stream:
+            delivery.body = last
+            return
+        if last:
+            self._sink.events(last)
+        if job.request.include_usage:
+            kind = _KINDS[job.request.operation][1]
+            delivery.body = usage_event(answer_id(job), kind, self._created, job.model.id, delivery.tokens)
+
+    def _estimate_prompt(self, delivery: Delivery) -> None:
+        """No engine counted the prompt: four bytes a token, and the row says so."""
+        delivery.estimated = True
+        delivery.tokens = delivery.tokens._replace(input=self._job.request.input_bytes // BYTES_PER_TOKEN)

@@ -1,0 +1,89 @@
+"""The body that an engine receives: what was read of the caller's, encoded anew, with our own settings."""
+
+from typing import Any
+
+import msgspec
+
+from parvis.adapters.engines.grammar import schema_grammar
+from parvis.adapters.engines.tool_prompt import call_schema, with_tools_in_prompt
+from parvis.core.errors import BadRequest
+from parvis.flows.ports import Job
+from parvis.wire.chat import ChatBody, Message, ResponseFormat, StreamOptions, TextPart
+from parvis.wire.completion import CompletionBody
+from parvis.wire.embedding import EmbeddingBody
+
+_ANY_OBJECT = {"type": "object"}
+
+
+def engine_json(job: Job) -> bytes:
+    """A fresh body for this job; the request's own is left as it is, for another replica. Raises BadRequest."""
+    body = job.request.body
+    if isinstance(body, EmbeddingBody):
+        return msgspec.json.encode(_embedding_body(job, body))
+    assert isinstance(body, ChatBody | CompletionBody)  # noqa: S101 - the operations of this adapter
+    fresh = msgspec.structs.replace(body, model=job.model.engine_model, max_tokens=job.output_tokens_max)
+    fresh.stream = (job.request.stream or job.profile.always_stream) or None
+    fresh.stream_options = None
+    if fresh.stream and not job.profile.running_timings:
+        running = True if job.profile.running_usage else None
+        fresh.stream_options = StreamOptions(include_usage=True, continuous_usage_stats=running)
+    if isinstance(fresh, ChatBody):
+        fresh.max_completion_tokens = None
+    return _for_llama_cpp(fresh) if job.profile.running_timings else msgspec.json.encode(fresh)
+
+
+def _for_llama_cpp(body: ChatBody | CompletionBody) -> bytes:
+    """Counts in every event, roles and content that templates know, and schemas as grammars that hold."""
+    additions: dict[str, object] = {"timings_per_token": True}
+    if isinstance(body, ChatBody):
+        body.messages = [_plain(message) for message in body.messages]
+        schema = _wanted_schema(body)
+        if body.tools:
+            with_tools_in_prompt(body)
+        if schema is not None:
+            additions["grammar"] = schema_grammar(schema)
+        if body.logprobs and body.top_logprobs is None:
+            body.top_logprobs = 0  # otherwise it gives about twenty
+    elif body.logprobs is not None:
+        raise BadRequest(
+            "'logprobs' is not supported here by the engine of this model. Use chat completions.",
+            code="unsupported_parameter",
+            param="logprobs",
+        )
+    return msgspec.json.encode(body)[:-1] + b"," + msgspec.json.encode(additions)[1:]
+
+
+def _wanted_schema(body: ChatBody) -> dict[str, Any] | None:
+    """What the answer must look like: a forced call, else the caller's format, which is taken out of the body."""
+    wanted, body.response_format = body.response_format, None
+    forced = call_schema(body.tools or [], body.tool_choice)
+    if forced is not None:
+        return forced
+    if wanted is None or wanted.type == "text":
+        return None
+    return _schema_of(wanted)
+
+
+def _schema_of(wanted: ResponseFormat) -> dict[str, Any]:
+    schema = wanted.json_schema.schema if wanted.json_schema else None
+    return _ANY_OBJECT if schema is None else schema
+
+
+def _embedding_body(job: Job, body: EmbeddingBody) -> EmbeddingBody:
+    if body.dimensions is not None and body.dimensions != job.model.dimensions:
+        length = job.model.dimensions or "a fixed number of"
+        raise BadRequest(
+            f"'dimensions' cannot be chosen for '{job.model.id}': its embeddings have {length} numbers. Remove it.",
+            code="unsupported_parameter",
+            param="dimensions",
+        )
+    return msgspec.structs.replace(body, model=job.model.engine_model, dimensions=None, encoding_format="float")
+
+
+def _plain(message: Message) -> Message:
+    """What the templates of small models know: a role of theirs, and text."""
+    role = "system" if message.role == "developer" else message.role
+    content = message.content
+    if isinstance(content, list):
+        content = "".join(part.text for part in content if isinstance(part, TextPart))
+    return Message(role, content, message.name, message.tool_calls, message.tool_call_id)

@@ -1,0 +1,118 @@
+"""A whole (not streamed) answer of an engine."""
+
+import asyncio
+
+import msgspec
+from msgspec import Raw, Struct
+
+from parvis.adapters.engines.refusals import broken, refusal
+from parvis.adapters.engines.relay import BYTES_PER_TOKEN, answer_id
+from parvis.adapters.engines.upstream import UpstreamConnection
+from parvis.core.errors import EngineUnavailable, Failure
+from parvis.core.tokens import TokenCount
+from parvis.domain.metering.records import Operation, Outcome
+from parvis.flows.ports import Delivery, Job
+from parvis.wire.usage import Usage, usage_json
+
+BODY_BYTES_MAX = 32 << 20
+
+
+class _Whole(Struct):
+    choices: Raw
+    created: int = 0
+    usage: Usage | None = None
+
+
+_read = msgspec.json.Decoder(_Whole).decode
+
+
+class WholeAnswer:
+    """Receiver, `Flow` and `Answer` of one whole body. Nothing is delivered until all of it is."""
+
+    def __init__(self, job: Job, connection: UpstreamConnection) -> None:
+        loop = asyncio.get_running_loop()
+        self.delivery = Delivery()
+        self._job = job
+        self._connection = connection
+        self._status = 0
+        self._parts: list[bytes] = []
+        self._bytes = 0
+        self._end: asyncio.Future[None] = loop.create_future()
+
+    async def first_event(self) -> None:
+        """Return when the answer is there. Raises what `Engine.start` raises."""
+        await self._end
+
+    async def done(self) -> Delivery:
+        return self.delivery
+
+    def pause(self) -> None:
+        """Nothing flows to the client before the end."""
+
+    def resume(self) -> None:
+        """Nothing flows to the client before the end."""
+
+    def cancel(self) -> None:
+        if not self._end.done():
+            self._connection.abort()
+            self.delivery.outcome = Outcome.CLIENT_LEFT
+            self._end.set_result(None)
+
+    def head(self, status: int) -> None:
+        self._status = status
+
+    def body(self, data: bytes) -> None:
+        self._parts.append(data)
+        self._bytes += len(data)
+        if self._bytes > BODY_BYTES_MAX:
+            self._connection.abort()
+            self._fail(broken("The engine's answer is too large. Lower max_tokens."))
+
+    def complete(self) -> None:
+        if self._end.done():
+            return
+        body = b"".join(self._parts)
+        if self._status != 200:  # noqa: PLR2004 - the protocol's word for good
+            self._fail(refusal(self._status, body, self._job))
+            return
+        failure = self._take(body)
+        if failure is None:
+            self._end.set_result(None)
+        else:
+            self._fail(failure)
+
+    def lost(self) -> None:
+        self._fail(EngineUnavailable("The engine stopped before it answered. Try again.", retry_after_s=1))
+
+    def _fail(self, failure: Failure) -> None:
+        if not self._end.done():
+            self._end.set_exception(failure)
+
+    def _take(self, body: bytes) -> Failure | None:
+        try:
+            whole = _read(body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return broken("The engine's answer makes no sense. Try again.")
+        delivery = self.delivery
+        counted = whole.usage.tokens() if whole.usage else None
+        delivery.estimated = counted is None
+        delivery.tokens = counted or self._estimate(len(bytes(whole.choices)))
+        delivery.body = whole_json(self._job, whole.created, bytes(whole.choices), delivery.tokens)
+        return None
+
+    def _estimate(self, answer_bytes: int) -> TokenCount:
+        prompt = self._job.request.input_bytes // BYTES_PER_TOKEN
+        return TokenCount(prompt, 0, answer_bytes // BYTES_PER_TOKEN, 0)
+
+
+def whole_json(job: Job, created: int, choices: bytes, tokens: TokenCount) -> bytes:
+    """The body that the client gets: the engine's choices under our id, model and usage."""
+    kind = b"chat.completion" if job.request.operation is Operation.CHAT else b"text_completion"
+    return b'{"id":"%b","object":"%b","created":%d,"model":%b,"choices":%b,"usage":%b}' % (
+        answer_id(job).encode(),
+        kind,
+        created,
+        msgspec.json.encode(job.model.id),
+        choices,
+        usage_json(tokens),
+    )
