@@ -1,0 +1,124 @@
+"""Control's end of the link: it tells gateways what to know, grants leases, and hears what they counted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from parvis.adapters.link.channel import Channel
+from parvis.adapters.link.messages import (
+    Counted,
+    Hello,
+    KeyChanged,
+    Keys,
+    Knowledge,
+    LeaseGranted,
+    LeaseWanted,
+    Message,
+    ReplicasAre,
+)
+from parvis.core.errors import Failure
+from parvis.core.money import Money
+from parvis.domain.billing.price import PriceList
+from parvis.domain.catalog.model import Model
+from parvis.domain.fleet.replica import Replica
+from parvis.domain.identity.api_key import ApiKey
+
+SLICE_KEYS = 200
+"""Keys in one message of a snapshot: a few milliseconds for who reads it."""
+
+Grant = Callable[[str, str, Money, str], Awaitable[Money]]
+"""(tenant, incarnation, amount, ask) -> granted, durably. Raises Failure when it cannot know."""
+
+
+class ControlLink:
+    """Listens on a Unix socket that only this user may open. State changes only through `publish` and `publish_key`."""
+
+    def __init__(
+        self,
+        pepper: bytes,
+        grant: Grant,
+        counted: Callable[[Counted], None],
+        replicas_are: Callable[[tuple[Replica, ...]], None],
+    ) -> None:
+        self._pepper = pepper
+        self._grant = grant
+        self._counted = counted
+        self._replicas_are = replicas_are
+        self._gateways: dict[Channel, str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._number = 0
+        self._knowledge: Knowledge | None = None
+        self._keys: dict[str, ApiKey] = {}
+        self._server: asyncio.Server | None = None
+
+    async def start(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(lambda: Channel(self._received, self._closed), str(path))
+        path.chmod(0o600)
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for channel in list(self._gateways):
+            channel.close()
+
+    @property
+    def gateways(self) -> list[str]:
+        """The runs that are connected."""
+        return sorted(self._gateways.values())
+
+    def publish(
+        self, keys: list[ApiKey], models: list[Model], prices: list[PriceList], replicas: tuple[Replica, ...]
+    ) -> None:
+        """Everything that gateways must know has changed to this."""
+        self._number += 1
+        self._keys = {key.key_id: key for key in keys}
+        self._knowledge = Knowledge(self._number, self._pepper, tuple(models), tuple(prices), replicas)
+        for channel in self._gateways:
+            self._tell(channel)
+
+    def publish_key(self, key: ApiKey) -> None:
+        """One key has changed; revocations do not wait for anything else."""
+        self._number += 1
+        self._keys[key.key_id] = key
+        for channel in self._gateways:
+            channel.send(KeyChanged(self._number, key))
+
+    def _tell(self, channel: Channel) -> None:
+        if self._knowledge is None:
+            return
+        known = self._knowledge
+        channel.send(Knowledge(self._number, known.pepper, known.models, known.prices, known.replicas))
+        keys = list(self._keys.values())
+        for start in range(0, max(len(keys), 1), SLICE_KEYS):
+            part = tuple(keys[start : start + SLICE_KEYS])
+            channel.send(Keys(self._number, part, last=start + SLICE_KEYS >= len(keys)))
+
+    def _received(self, channel: Channel, message: Message) -> None:
+        match message:
+            case Hello():
+                self._gateways[channel] = message.incarnation
+                self._tell(channel)
+            case LeaseWanted() if channel in self._gateways:
+                task = asyncio.get_running_loop().create_task(self._lease(channel, message))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            case Counted():
+                self._counted(message)
+            case ReplicasAre():
+                self._replicas_are(message.replicas)
+            case _:
+                channel.close()
+
+    async def _lease(self, channel: Channel, wanted: LeaseWanted) -> None:
+        incarnation = self._gateways[channel]
+        try:
+            granted = await self._grant(wanted.tenant_id, incarnation, Money(wanted.pico_euro), wanted.ask)
+        except Failure:
+            channel.send(LeaseGranted(wanted.ask, 0, failed=True))
+        else:
+            channel.send(LeaseGranted(wanted.ask, granted.pico_euro))
+
+    def _closed(self, channel: Channel) -> None:
+        self._gateways.pop(channel, None)

@@ -1,0 +1,69 @@
+"""The operator's metrics, in Prometheus' text form. Names and labels are declared here, once."""
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from parvis.adapters.telemetry.tally import Sample
+
+_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_MS_PER_S = 1000
+
+
+class Exposition:
+    """All metrics of this installation."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._counters = {
+            "parvis_requests_total": Counter(
+                "parvis_requests",
+                "Requests that reached an engine.",
+                ("operation", "outcome"),
+                registry=self._registry,
+            ),
+            "parvis_tokens_total": Counter(
+                "parvis_tokens",
+                "Tokens counted, in disjoint classes.",
+                ("operation", "class"),
+                registry=self._registry,
+            ),
+            "parvis_refusals_total": Counter(
+                "parvis_refusals", "Requests refused before an engine.", ("code",), registry=self._registry
+            ),
+        }
+        self._histograms = {
+            name: Histogram(name, text, ("operation",), buckets=_BUCKETS_S, registry=self._registry)
+            for name, text in (
+                ("parvis_first_byte_seconds", "Time to the first byte of an answer."),
+                ("parvis_request_seconds", "Time to the end of an answer."),
+            )
+        }
+        self._gauges = {
+            "parvis_in_flight": Gauge("parvis_in_flight", "Requests on engines now.", registry=self._registry),
+            "parvis_connections": Gauge("parvis_connections", "Client connections now.", registry=self._registry),
+            "parvis_replicas_ready": Gauge(
+                "parvis_replicas_ready", "Engine replicas that serve.", registry=self._registry
+            ),
+            "parvis_open_runs": Gauge(
+                "parvis_open_runs", "Gateway journals not fully booked.", registry=self._registry
+            ),
+        }
+
+    def add(self, counters: Iterable[Sample], observations: Iterable[Sample], gauges: Iterable[Sample]) -> None:
+        """Take in what a gateway counted. Names that are not declared are a bug there and are left out."""
+        for name, labels, amount in counters:
+            if name in self._counters:
+                self._counters[name].labels(*labels).inc(amount)
+        for name, labels, value_ms in observations:
+            if name in self._histograms:
+                self._histograms[name].labels(*labels).observe(value_ms / _MS_PER_S)
+        for name, _, value in gauges:
+            self.set(name, value)
+
+    def set(self, name: str, value: int) -> None:
+        if name in self._gauges:
+            self._gauges[name].set(value)
+
+    def text(self) -> str:
+        return generate_latest(self._registry).decode()
