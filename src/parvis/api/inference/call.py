@@ -1,0 +1,29 @@
+"""One parsed HTTP request, before anybody reads its body as JSON."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Call:
+    """What the listener keeps of a request: a few headers and the body."""
+
+    request_id: str
+    method: str = ""
+    path: str = ""
+    authorization: bytes | None = None
+    content_type: bytes = b""
+    content_encoding: bytes = b""
+    origin: bytes | None = None
+    expects_continue: bool = False
+    body: bytes = b""
+    keep_alive: bool = True
+    http_1_0: bool = False
+    started_s: float = 0.0
+
+    @property
+    def credential(self) -> str | None:
+        """The bearer credential, or None. Anything that is not ASCII cannot be a key."""
+        scheme, _, value = (self.authorization or b"").partition(b" ")
+        if scheme.lower() != b"bearer" or not value.isascii():
+            return None
+        return value.strip().decode() or None

@@ -1,0 +1,37 @@
+"""`POST /v1/chat/completions`."""
+
+from parvis.api.inference.desk import Desk
+from parvis.api.inference.exchange import Exchange
+from parvis.domain.metering.records import Operation
+from parvis.flows.ports import InferenceRequest
+from parvis.wire.chat import EXTRAS, ChatBody, given, needs_vision, read_chat
+
+INJECTED_BYTES_MAX = 1_024
+"""What an engine adapter may add to the system text when tools are forced by a schema."""
+
+
+async def chat(desk: Desk, exchange: Exchange, _: str) -> None:
+    call = exchange.call
+    body = read_chat(call.body)
+    await desk.answer(
+        exchange,
+        InferenceRequest(
+            request_id=call.request_id,
+            operation=Operation.CHAT,
+            credential=call.credential,
+            model=body.model,
+            body=body,
+            stream=bool(body.stream),
+            include_usage=bool(body.stream_options and body.stream_options.include_usage),
+            choices=body.n or 1,
+            output_tokens_max=body.max_completion_tokens or body.max_tokens,
+            input_bytes=len(call.body) + (INJECTED_BYTES_MAX if body.tools else 0),
+            extras=given(body, EXTRAS),
+            capabilities=_needs(body),
+        ),
+    )
+
+
+def _needs(body: ChatBody) -> tuple[str, ...]:
+    tools = ("tools",) if body.tools and body.tool_choice != "none" else ()
+    return (*tools, "vision") if needs_vision(body) else tools

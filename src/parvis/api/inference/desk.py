@@ -1,0 +1,42 @@
+"""What every inference route stands on, and the one way in which a story becomes an HTTP answer."""
+
+from dataclasses import dataclass
+
+from parvis.api.inference.exchange import Exchange
+from parvis.core.errors import EngineBroke
+from parvis.domain.metering.records import Outcome
+from parvis.flows.ports import Delivery, House, InferenceRequest, Meters
+from parvis.flows.serve import serve
+
+_DONE = b"data: [DONE]\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The house behind the counter."""
+
+    house: House
+    meters: Meters
+
+    async def answer(self, exchange: Exchange, request: InferenceRequest) -> None:
+        """Let the story run; then, its usage being durable, send the final marker. Raises Failure before the first byte."""
+        delivery = await serve(self.house, request, exchange)
+        self._count(request, delivery)
+        if delivery.outcome is Outcome.ENGINE_BROKE:
+            exchange.fail(
+                EngineBroke(delivery.error or "The engine stopped before the answer was complete. Try again.")
+            )
+        elif request.stream:
+            exchange.finish_stream(delivery.body + _DONE)
+        else:
+            exchange.answer(delivery.body)
+            await exchange.drained()
+            self.house.journal.close(request.request_id, delivered=not exchange.left)
+
+    def _count(self, request: InferenceRequest, delivery: Delivery) -> None:
+        labels = (request.operation.value, delivery.outcome.value)
+        self.meters.count("parvis_requests_total", labels)
+        tokens = delivery.tokens
+        for token_class in ("input", "cached", "output", "reasoning"):
+            if amount := getattr(tokens, token_class):
+                self.meters.count("parvis_tokens_total", (request.operation.value, token_class), amount)

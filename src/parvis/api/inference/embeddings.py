@@ -1,0 +1,24 @@
+"""`POST /v1/embeddings`."""
+
+from parvis.api.inference.desk import Desk
+from parvis.api.inference.exchange import Exchange
+from parvis.domain.metering.records import Operation
+from parvis.flows.ports import InferenceRequest
+from parvis.wire.embedding import read_embedding
+
+
+async def embeddings(desk: Desk, exchange: Exchange, _: str) -> None:
+    call = exchange.call
+    body = read_embedding(call.body)
+    await desk.answer(
+        exchange,
+        InferenceRequest(
+            request_id=call.request_id,
+            operation=Operation.EMBEDDING,
+            credential=call.credential,
+            model=body.model,
+            body=body,
+            prompts=len(body.inputs()),
+            input_bytes=len(call.body),
+        ),
+    )

@@ -1,0 +1,132 @@
+"""The answer to one request: the `Sink` of its story, and the writer of its HTTP response."""
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+
+from parvis.api.inference.call import Call
+from parvis.api.inference.statuses import headers_of, status_of
+from parvis.core.errors import Failure
+from parvis.flows.ports import Flow
+from parvis.wire.problem import problem_json
+
+EXPOSED = (
+    b"x-request-id, openai-processing-ms, openai-version, retry-after, x-should-retry, "
+    b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
+    b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"
+)
+_JSON = (b"content-type", b"application/json")
+_STREAM_HEADERS = (
+    b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+)
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+_DRAIN_POLL_S_MAX = 0.05
+
+
+class Exchange:
+    """Writes one response. Never raises for a client that has left; remembers it instead."""
+
+    __slots__ = ("_draining", "_flow", "_now", "_streaming", "_transport", "call", "left", "status")
+
+    def __init__(
+        self, call: Call, transport: asyncio.Transport, now: Callable[[], float], draining: Callable[[], bool]
+    ) -> None:
+        self.call = call
+        self.left = False
+        self.status = 0
+        self._transport = transport
+        self._now = now
+        self._draining = draining
+        self._flow: Flow | None = None
+        self._streaming = False
+
+    # The Sink of the story.
+
+    def attach(self, flow: Flow) -> None:
+        self._flow = flow
+        if self.left:
+            flow.cancel()
+
+    def events(self, data: bytes) -> None:
+        if self.left:
+            return
+        if self._streaming:
+            self._transport.write(data if self.call.http_1_0 else b"%x\r\n%b\r\n" % (len(data), data))
+        else:
+            self._start_stream(data)
+
+    def flushed(self) -> bool:
+        return self.left or self._transport.get_write_buffer_size() == 0
+
+    async def drained(self) -> None:
+        pause_s = 0.0
+        while not self.flushed():
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2 + 0.0005, _DRAIN_POLL_S_MAX)
+
+    # What the connection tells.
+
+    def client_left(self) -> None:
+        self.left = True
+        if self._flow is not None:
+            self._flow.cancel()
+
+    def pause(self) -> None:
+        if self._flow is not None:
+            self._flow.pause()
+
+    def resume(self) -> None:
+        if self._flow is not None:
+            self._flow.resume()
+
+    # What the routes say.
+
+    def answer(self, body: bytes, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = (_JSON,)) -> None:
+        """A whole response."""
+        if self.left:
+            return
+        self.status = status
+        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        length = b"" if status == HTTPStatus.NO_CONTENT else b"content-length: %d\r\n" % len(body)
+        shown = b"" if self.call.method == "HEAD" else body
+        self._transport.write(self._head(status) + lines + length + b"\r\n" + shown)
+
+    def finish_stream(self, last: bytes) -> None:
+        """The last events, then the end of the body."""
+        self.events(last)
+        if not self.left and not self.call.http_1_0:
+            self._transport.write(b"0\r\n\r\n")
+
+    def fail(self, failure: Failure) -> None:
+        """An error response; in a stream that has begun, one error event and the end, without `[DONE]`."""
+        status, kind = status_of(failure)
+        problem = problem_json(str(failure), kind, failure.code, failure.param)
+        if self._streaming:
+            self.finish_stream(b"data: %b\n\n" % problem)
+        else:
+            self.answer(problem, status, (_JSON, *headers_of(failure)))
+
+    def _start_stream(self, data: bytes) -> None:
+        self._streaming = True
+        self.status = HTTPStatus.OK
+        if self.call.http_1_0:
+            self.call.keep_alive = False
+            self._transport.write(self._head(200) + _STREAM_HEADERS + b"\r\n" + data)
+        else:
+            head = self._head(200) + _STREAM_HEADERS
+            self._transport.write(b"%btransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (head, len(data), data))
+
+    def _head(self, status: int) -> bytes:
+        """Status line and the headers that every response has, errors too."""
+        call = self.call
+        if self._draining():
+            call.keep_alive = False
+        head = b"HTTP/1.1 %d %b\r\nx-request-id: %b\r\nopenai-processing-ms: %d\r\nopenai-version: 2020-10-01\r\n" % (
+            status,
+            _REASONS[status],
+            call.request_id.encode(),
+            int((self._now() - call.started_s) * 1000),
+        )
+        if call.origin is not None:
+            head += b"access-control-allow-origin: *\r\naccess-control-expose-headers: " + EXPOSED + b"\r\n"
+        return head if call.keep_alive else head + b"connection: close\r\n"
