@@ -1,0 +1,80 @@
+"""What happens before any child is started: the store is brought up to date, and at the first start it is furnished."""
+
+import os
+import secrets
+from collections.abc import Callable
+
+from parvis.adapters.keyring.file_key import load_root_key
+from parvis.adapters.store.store import SqlStore
+from parvis.app.premises import write_operator_token
+from parvis.core.clock import SystemClock
+from parvis.core.errors import Failure, Misconfigured
+from parvis.domain.catalog.builtin import entry
+from parvis.domain.catalog.model import Model
+from parvis.domain.vault.sealing import derive_key
+from parvis.flows.first_start import first_start
+from parvis.flows.keys import Mint, NewKey
+from parvis.settings import Settings
+
+PEPPER_PURPOSE = "api-key-pepper"
+PEPPER_VERSION = 1
+
+
+def pepper_of(settings: Settings) -> bytes:
+    """What API keys are hashed with. It exists outside the database only: derived from the root key."""
+    return derive_key(load_root_key(settings.home), PEPPER_PURPOSE, PEPPER_VERSION)
+
+
+def entries_of(settings: Settings) -> list[Model]:
+    """A catalogue entry for every model that an engine of the settings serves."""
+    return [
+        entry(
+            engine.model,
+            engine=name,
+            engine_model=engine.engine_model or engine.model,
+            context_tokens=engine.context_tokens,
+            embedding=engine.embedding,
+        )
+        for name, engine in settings.engines.items()
+        if engine.model
+    ]
+
+
+async def open_house(settings: Settings, say: Callable[[str], None]) -> None:
+    """Migrate the store, furnish it, show the first key. Raises Misconfigured in one sentence."""
+    pepper = pepper_of(settings)
+    write_operator_token(settings.home, secrets.token_urlsafe(32))
+    clock = SystemClock()
+    store = SqlStore(settings.store_url)
+    try:
+        await store.open()
+        first = await first_start(store, Mint(lambda: pepper, clock, os.urandom), entries_of(settings))
+    except Misconfigured:
+        raise
+    except Failure as failure:
+        raise Misconfigured(f"The database cannot be used: {failure}") from None
+    finally:
+        await store.close()
+    if first.key is not None:
+        welcome(settings, first.key, say)
+
+
+def welcome(settings: Settings, key: NewKey, say: Callable[[str], None]) -> None:
+    """What the first user needs. The key is shown here once and stored nowhere."""
+    scheme = "https" if settings.inference.tls_cert else "http"
+    base = f"{scheme}://{settings.inference.listen}/v1"
+    model = next((m.id for m in entries_of(settings) if "chat" in m.capabilities), "MODEL")
+    text = key.text.reveal()
+    message = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
+    say("This is your API key. It is shown once; keep it.")
+    say(f"API key: {text}")
+    say("")
+    say(f"curl {base}/chat/completions -H 'Authorization: Bearer {text}' \\")
+    say(f"  -H 'Content-Type: application/json' -d '{message}'")
+    say("")
+    say("from openai import OpenAI")
+    say(f'client = OpenAI(base_url="{base}", api_key="{text}")')
+    say('messages = [{"role": "user", "content": "Hello!"}]')
+    say(f'answer = client.chat.completions.create(model="{model}", messages=messages)')
+    say("print(answer.choices[0].message.content)")
+    say("")

@@ -1,0 +1,196 @@
+"""Machine settings: one strict `parvis.toml`, overridden by `PARVIS_SECTION__NAME`. Read once, by `app` and `cli`.
+
+Business settings (tenants, prices, models) are not here: they live in the database and change through flows.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from parvis.core.errors import Misconfigured
+from parvis.domain.fleet.replica import EngineKind
+
+FILE = "parvis.toml"
+_OUTSIDE = ("PARVIS_HOME",)
+"""Variables that are no settings."""
+
+
+class Listen(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a listener accepts: `HOST:PORT`."""
+
+    listen: str
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+
+class Inference(Listen, frozen=True, forbid_unknown_fields=True):
+    """The listener that customers' programs call."""
+
+    listen: str = "127.0.0.1:8000"
+    tls_cert: str = ""
+    tls_key: str = ""
+    plain_beyond_loopback: bool = False
+    """Serve without TLS on an address that others reach. Only behind something that speaks TLS."""
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    drain_s_max: Annotated[int, Meta(ge=1, le=3600)] = 30
+
+
+class Console(Listen, frozen=True, forbid_unknown_fields=True):
+    """The customers' API."""
+
+    listen: str = "127.0.0.1:8001"
+
+
+class Operator(Listen, frozen=True, forbid_unknown_fields=True):
+    """The operator's API, health and metrics."""
+
+    listen: str = "127.0.0.1:8002"
+
+
+class Store(Struct, frozen=True, forbid_unknown_fields=True):
+    """The database. Empty: SQLite in the data folder."""
+
+    url: str = ""
+    url_file: str = ""
+    """A file that holds the URL, so that its password stands in no configuration."""
+
+
+class Holding(Struct, frozen=True, forbid_unknown_fields=True):
+    """How gateways hold money."""
+
+    lease_euro: Annotated[int, Meta(ge=1, le=10_000)] = 50
+
+
+class EngineSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """One engine: a server by address, or weights that Parvis serves itself with llama.cpp."""
+
+    kind: EngineKind = EngineKind.LLAMA_CPP
+    model: str = ""
+    """The catalogue id that it serves; the entry is made at the first start if there is none."""
+    addresses: tuple[str, ...] = ()
+    api_key_file: str = ""
+    engine_model: str = ""
+    """What the server calls the model, when it is not `model`."""
+    weights: str = ""
+    """`builtin:NAME` or the path of a GGUF file."""
+    embedding: bool = False
+    parallel: Annotated[int, Meta(ge=1, le=256)] = 8
+    context_tokens: Annotated[int, Meta(ge=64, le=1 << 22)] = 4096
+    threads: Annotated[int, Meta(ge=1, le=256)] = 1
+
+
+def _builtin_engines() -> dict[str, EngineSettings]:
+    return {
+        "smollm2": EngineSettings(weights="builtin:smollm2-135m-instruct", model="smollm2-135m-instruct"),
+        "minilm": EngineSettings(
+            weights="builtin:all-minilm-l6-v2", model="all-minilm-l6-v2", embedding=True, context_tokens=512
+        ),
+    }
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """All machine settings. `home` is the data folder."""
+
+    home: Path
+    inference: Inference = Inference()
+    console: Console = Console()
+    operator: Operator = Operator()
+    store: Store = Store()
+    money: Holding = Holding()
+    engines: dict[str, EngineSettings] = msgspec.field(default_factory=_builtin_engines)
+
+    @property
+    def store_url(self) -> str:
+        """The database's URL, its secret included. Never logged."""
+        if self.store.url_file:
+            return _read_file(self.store.url_file, "store.url_file")
+        return self.store.url or f"sqlite:///{self.home / 'parvis.sqlite'}"
+
+
+def load(home: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings. Raises Misconfigured, naming the setting and what it should be."""
+    folder = (home or Path(environ.get("PARVIS_HOME", "data"))).absolute()
+    values = _read_toml(folder / FILE)
+    for name, text in environ.items():
+        if name.startswith("PARVIS_") and name not in _OUTSIDE:
+            _override(values, name, text)
+    try:
+        settings = msgspec.convert({**values, "home": folder}, Settings, strict=False)
+    except msgspec.ValidationError as problem:
+        raise Misconfigured(f"{folder / FILE}: {problem}. `parvis config schema` shows what is known.") from None
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    for name, listener in _listeners(settings).items():
+        _check_address(name, listener.listen)
+    inference = settings.inference
+    if bool(inference.tls_cert) != bool(inference.tls_key):
+        raise Misconfigured("inference.tls_cert and inference.tls_key go together; set both.")
+    if not (inference.tls_cert or inference.plain_beyond_loopback or ip_address(inference.host).is_loopback):
+        raise Misconfigured(
+            f"inference.listen = {inference.listen} is reachable from other machines without TLS. "
+            "Set inference.tls_cert and tls_key, or inference.plain_beyond_loopback = true behind a TLS proxy."
+        )
+    for name in ("console", "operator"):
+        if not ip_address(_listeners(settings)[name].host).is_loopback:
+            raise Misconfigured(f"{name}.listen must be a loopback address: this listener has no TLS yet.")
+    for name, engine in settings.engines.items():
+        if bool(engine.addresses) == bool(engine.weights):
+            raise Misconfigured(f"engines.{name} needs either 'addresses' or 'weights'.")
+
+
+def _listeners(settings: Settings) -> dict[str, Listen]:
+    return {"inference": settings.inference, "console": settings.console, "operator": settings.operator}
+
+
+def _check_address(name: str, listen: str) -> None:
+    host, _, port = listen.rpartition(":")
+    try:
+        ip_address(host.strip("[]"))
+        valid = 0 <= int(port) <= 65_535  # noqa: PLR2004 - the range of ports
+    except ValueError:
+        valid = False
+    if not valid:
+        raise Misconfigured(f"{name}.listen = '{listen}' must look like 127.0.0.1:8000 (a numeric address and a port).")
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise Misconfigured(f"{path} cannot be read: {problem}.") from None
+
+
+def _override(values: dict[str, Any], variable: str, text: str) -> None:
+    """`PARVIS_INFERENCE__LISTEN=...` sets `inference.listen`."""
+    parts = variable.removeprefix("PARVIS_").lower().split("__")
+    if len(parts) < 2:  # noqa: PLR2004 - a section and a name
+        raise Misconfigured(f"The variable {variable} is unknown. Settings look like PARVIS_SECTION__NAME.")
+    *sections, name = parts
+    place = values
+    for section in sections:
+        place = place.setdefault(section, {})
+    place[name] = text
+
+
+def _read_file(path: str, setting: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError as problem:
+        raise Misconfigured(f"{setting} = {path} cannot be read: {problem.strerror}.") from None
