@@ -1,0 +1,186 @@
+"""The JSON of the fake engine's answers, in the flavours that engines speak. Pure.
+
+`vllm` and `llamacpp` differ from OpenAI's letter where those engines do: order of keys, shapes of errors,
+timings, what usage tells. `plain` keeps to the letter. vLLM's facts were read in its serving code of 2026,
+llama.cpp's were recorded from a running server.
+"""
+
+import base64
+from array import array
+from http import HTTPStatus
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from parvis.testing.fake_engine.answers import Answer, Choice, Json
+from parvis.testing.fake_engine.commands import Commands
+
+Flavour = Literal["vllm", "llamacpp", "plain"]
+
+_ORDER = ("id", "object", "created", "model", "system_fingerprint", "choices", "usage")
+_LLAMA_ORDER = ("choices", "created", "model", "system_fingerprint", "object", "usage", "id", "timings")
+_LLAMA_CHUNK_ORDER = ("choices", "created", "id", "model", "system_fingerprint", "object", "usage", "timings")
+_VLLM_ERRORS = {
+    400: "BadRequestError",
+    401: "AuthenticationError",
+    404: "NotFoundError",
+    429: "RateLimitError",
+}
+_LLAMA_ERRORS = {400: "invalid_request_error", 401: "authentication_error", 404: "not_found_error"}
+GARBAGE = b'{"id":"chatcmpl-garbage","choices":[{"index":0,"del'
+
+
+class Shape(NamedTuple):
+    """Everything but the answer that decides how it is written."""
+
+    flavour: Flavour
+    chat: bool
+    id: str
+    created: int
+    model: str
+    reasoning_field: str = "reasoning_content"
+    """vLLM called it `reasoning_content`, later `reasoning`; since then it counts reasoning while it runs."""
+    usage_at_end: bool = False
+    """The stream was asked to end with usage."""
+    usage_running: bool = False
+    logprobs: int | None = None
+    """Alternatives for each token; None for no log-probabilities."""
+
+    @property
+    def newer_vllm(self) -> bool:
+        return self.reasoning_field == "reasoning"
+
+    def envelope(self, kind: str, choices: list[Json], **extra: object) -> Json:
+        """A chunk or a body with its keys in the flavour's order."""
+        fields: Json = {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+        fields |= {"choices": choices, **extra}
+        if self.flavour != "vllm":
+            fields["system_fingerprint"] = "fake"
+        order: tuple[str, ...] = _ORDER
+        if self.flavour == "llamacpp":
+            order = _LLAMA_CHUNK_ORDER if kind == "chat.completion.chunk" else _LLAMA_ORDER
+        return {key: fields[key] for key in order if key in fields}
+
+    def chunk(self, choices: list[Json], **extra: object) -> bytes:
+        kind = "chat.completion.chunk" if self.chat else "text_completion"
+        if self.flavour == "plain" and self.usage_at_end:
+            extra.setdefault("usage", None)
+        return b"data: " + msgspec.json.encode(self.envelope(kind, choices, **extra)) + b"\n\n"
+
+    def delta(self, index: int, delta: Json, finish: str | None, logprobs: Json | None = None) -> Json:
+        """One choice of a chunk. `delta` holds a chat's delta, or `content` for a completion's text."""
+        llama = self.flavour == "llamacpp"
+        if not self.chat:
+            text = delta.get("content") or ""
+            choice: Json = {"text": text, "index": index} if llama else {"index": index, "text": text}
+            choice |= {"logprobs": logprobs, "finish_reason": finish}
+        elif llama:
+            choice = {"finish_reason": finish, "index": index, "delta": delta}
+            choice |= {"logprobs": logprobs} if logprobs else {}
+        else:
+            choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
+        if finish and self.flavour == "vllm":
+            choice["stop_reason"] = None
+        return choice
+
+
+def usage(shape: Shape, answer: Answer, orders: Commands) -> Json:
+    """The usage of the whole request, in the flavour's order, or as `wrong_usage` claims it."""
+    prompt = sum(answer.prompt_tokens)
+    completion = answer.tokens if orders.wrong_usage is None else orders.wrong_usage
+    counted = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    order = {
+        "vllm": ("prompt_tokens", "total_tokens", "completion_tokens"),
+        "llamacpp": ("completion_tokens", "prompt_tokens", "total_tokens"),
+    }.get(shape.flavour, tuple(counted))
+    written: Json = {key: counted[key] for key in order}
+    written["prompt_tokens_details"] = {"cached_tokens": answer.cached_tokens}
+    if shape.flavour != "llamacpp":
+        written["completion_tokens_details"] = {"reasoning_tokens": answer.reasoning}
+    return written
+
+
+def timings(answer: Answer) -> Json:
+    """llama.cpp's account of one request."""
+    prompt = sum(answer.prompt_tokens)
+    done = {"cache_n": answer.cached_tokens, "prompt_n": prompt - answer.cached_tokens, "prompt_ms": 1.5}
+    return done | {"predicted_n": answer.tokens, "predicted_ms": 2.5}
+
+
+def whole(shape: Shape, answer: Answer, orders: Commands) -> bytes:
+    """The body of an answer that is not streamed."""
+    if orders.garbage:
+        return GARBAGE
+    extra: Json = {} if orders.no_usage else {"usage": usage(shape, answer, orders)}
+    if shape.flavour == "llamacpp":
+        extra["timings"] = timings(answer)
+    choices = [_whole_choice(shape, choice) for choice in answer.choices]
+    kind = "chat.completion" if shape.chat else "text_completion"
+    return msgspec.json.encode(shape.envelope(kind, choices, **extra))
+
+
+def _whole_choice(shape: Shape, choice: Choice) -> Json:
+    logprobs = logprobs_of(shape, choice, range(choice.tokens))
+    if not shape.chat:
+        return shape.delta(choice.number, {"content": choice.text("content")}, choice.finish_reason, logprobs)
+    message: Json = {"role": "assistant", "content": None if choice.tool else choice.text("content")}
+    if choice.reasoning:
+        message[shape.reasoning_field] = choice.text("reasoning")
+    if choice.tool:
+        called = {"name": choice.tool, "arguments": choice.text("arguments")}
+        message["tool_calls"] = [{"id": choice.call_id(), "type": "function", "function": called}]
+    written = shape.delta(choice.number, message, choice.finish_reason, logprobs)
+    return {"message" if key == "delta" else key: value for key, value in written.items()}
+
+
+def logprobs_of(shape: Shape, choice: Choice, tokens: range) -> Json | None:
+    """Log-probabilities in the shape of the endpoint; the i-th token has -0.01 times its place modulo 100."""
+    if shape.logprobs is None:
+        return None
+    told = [(choice.token(i)[1], -0.01 * (i % 100)) for i in tokens]
+    if shape.chat or shape.flavour == "llamacpp":
+        one = [{"token": text, "logprob": log, "bytes": list(text.encode())} for text, log in told]
+        return {"content": [token | {"top_logprobs": [token] * shape.logprobs} for token in one]}
+    tops = [{text: log} for text, log in told] if shape.logprobs else None
+    columns = {"tokens": [text for text, _ in told], "token_logprobs": [log for _, log in told]}
+    return {"text_offset": [0] * len(told), **columns, "top_logprobs": tops}
+
+
+def error_json(flavour: Flavour, status: int, message: str = "The fake engine was told to fail.") -> bytes:
+    """The error body of a flavour: OpenAI's four keys, or those of them that the engine writes."""
+    if flavour == "llamacpp":
+        error: Json = {"code": status, "message": message, "type": _LLAMA_ERRORS.get(status, "server_error")}
+    elif flavour == "vllm":
+        kind = _VLLM_ERRORS.get(status, "InternalServerError")
+        error = {"message": message, "type": kind, "param": None, "code": status}
+    else:
+        kind = "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
+        error = {"message": message, "type": kind, "param": None, "code": None}
+    return msgspec.json.encode({"error": error})
+
+
+def embedding_body(shape: Shape, vectors: list[list[float]], prompt_tokens: int, *, as_base64: bool) -> bytes:
+    """The body of an embeddings request."""
+    data = [
+        {"object": "embedding", "index": index, "embedding": _base64(vector) if as_base64 else vector}
+        for index, vector in enumerate(vectors)
+    ]
+    counted = {"prompt_tokens": prompt_tokens, "total_tokens": prompt_tokens}
+    body = {"id": shape.id, "object": "list", "created": shape.created, "model": shape.model, "data": data}
+    return msgspec.json.encode(body | {"usage": counted})
+
+
+def _base64(vector: list[float]) -> str:
+    return base64.b64encode(array("f", vector).tobytes()).decode()
+
+
+def models_body(flavour: Flavour, names: tuple[str, ...], created: int, context_max: int) -> bytes:
+    """The list of models, with the context length where the engine tells it."""
+    owner = {"vllm": "vllm", "llamacpp": "llamacpp"}.get(flavour, "fake")
+    contexts: dict[str, Json] = {
+        "vllm": {"max_model_len": context_max, "parent": None},
+        "llamacpp": {"meta": {"n_ctx": context_max}},
+    }
+    context = contexts.get(flavour, {})
+    model = {"object": "model", "created": created, "owned_by": owner, **context}
+    return msgspec.json.encode({"object": "list", "data": [{"id": name} | model for name in names]})

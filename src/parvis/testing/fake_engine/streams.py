@@ -1,0 +1,115 @@
+"""The events of a streamed answer. Pure.
+
+What engines do here that OpenAI does not: vLLM's running usage counts one choice alone, its `length` shares a
+chunk with the last token, and its error event is followed by `[DONE]`; llama.cpp ends with timings, and a
+completion's usage shares the chunk of the finish reason.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from parvis.testing.fake_engine.answers import Answer, Choice, Json
+from parvis.testing.fake_engine.commands import Commands
+from parvis.testing.fake_engine.shapes import GARBAGE, Shape, error_json, logprobs_of, timings, usage
+
+
+class Event(NamedTuple):
+    """One server-sent event as bytes, and how many tokens it carries."""
+
+    data: bytes
+    tokens: int = 0
+    opening: bool = False
+    """The role alone: it comes before the first token and no fault strikes before it."""
+
+
+def events(shape: Shape, answer: Answer, orders: Commands) -> Iterator[Event]:
+    """The stream of an answer, choices in turn, with the faults of `orders` that change what is said."""
+    if shape.chat and not orders.no_role:
+        yield from (Event(_opening(shape, answer, choice), opening=True) for choice in answer.choices)
+    longest = max((choice.tokens for choice in answer.choices), default=0)
+    bundle = max(orders.bundle, 1)
+    starts = range(0, longest, bundle)
+    for turn, start in enumerate(starts):
+        if turn == len(starts) // 2 and orders.garbage:
+            yield _event(GARBAGE)
+        if turn == len(starts) // 2 and orders.error_event:
+            yield _event(error_json(shape.flavour, 500))
+            break
+        for choice in answer.choices:
+            if choice.tool and start <= choice.reasoning < min(start + bundle, choice.tokens):
+                yield Event(_call(shape, answer, choice, start))
+            if start < choice.tokens:
+                tokens = range(start, min(start + bundle, choice.tokens))
+                yield _token_event(shape, answer, choice, tokens)
+    else:
+        yield from _ending(shape, answer, orders)
+    if not orders.no_done and (shape.flavour == "vllm" or not orders.error_event):
+        yield _event(b"[DONE]")
+
+
+def _event(data: bytes) -> Event:
+    return Event(b"data: " + data + b"\n\n")
+
+
+def _opening(shape: Shape, answer: Answer, choice: Choice) -> bytes:
+    delta: Json = {"role": "assistant", "content": None if shape.flavour == "llamacpp" else ""}
+    return shape.chunk([shape.delta(choice.number, delta, None)], **_running(shape, answer, choice, 0))
+
+
+def _running(shape: Shape, answer: Answer, choice: Choice, done: int) -> Json:
+    """vLLM's usage so far: of this choice and its prompt alone."""
+    if not shape.usage_running:
+        return {}
+    per_prompt = len(answer.choices) // len(answer.prompt_tokens)
+    prompt = answer.prompt_tokens[choice.number // per_prompt]
+    told: Json = {"prompt_tokens": prompt, "total_tokens": prompt + done, "completion_tokens": done}
+    if shape.newer_vllm:
+        told["completion_tokens_details"] = {"reasoning_tokens": min(done, choice.reasoning)}
+    return {"usage": told}
+
+
+def _call(shape: Shape, answer: Answer, choice: Choice, done: int) -> bytes:
+    """The chunk that opens a tool call: who is called; with what comes in fragments."""
+    function = {"name": choice.tool, "arguments": ""}
+    call = {"index": 0, "id": choice.call_id(), "type": "function", "function": function}
+    delta = shape.delta(choice.number, {"tool_calls": [call]}, None)
+    return shape.chunk([delta], **_running(shape, answer, choice, done))
+
+
+def _token_event(shape: Shape, answer: Answer, choice: Choice, tokens: range) -> Event:
+    """A chunk with these tokens of one choice."""
+    texts: dict[str, str] = {}
+    for part, text in map(choice.token, tokens):
+        texts[part] = texts.get(part, "") + text
+    delta: Json = {}
+    if "reasoning" in texts:
+        delta[shape.reasoning_field] = texts["reasoning"]
+    if "content" in texts:
+        delta["content"] = texts["content"]
+    if "arguments" in texts:
+        delta["tool_calls"] = [{"index": 0, "function": {"arguments": texts["arguments"]}}]
+    ends = tokens.stop == choice.tokens and _finishes_with_token(shape, choice)
+    finish = choice.finish_reason if ends else None
+    written = shape.delta(choice.number, delta, finish, logprobs_of(shape, choice, tokens))
+    return Event(shape.chunk([written], **_running(shape, answer, choice, tokens.stop)), len(tokens))
+
+
+def _finishes_with_token(shape: Shape, choice: Choice) -> bool:
+    """vLLM tells `length` with the last token; every other end is a chunk of its own."""
+    return shape.flavour == "vllm" and choice.finish_reason == "length" and choice.tokens > 0
+
+
+def _ending(shape: Shape, answer: Answer, orders: Commands) -> Iterator[Event]:
+    """The finish reason of each choice, then usage where the request asked for it."""
+    llama = shape.flavour == "llamacpp"
+    account: Json = {"usage": usage(shape, answer, orders)} if shape.usage_at_end else {}
+    alone = shape.usage_at_end and (shape.chat or not llama)
+    if llama:
+        account["timings"] = timings(answer)
+    empty: Json = {"content": ""} if shape.flavour == "vllm" else {}
+    for choice in answer.choices:
+        if not _finishes_with_token(shape, choice):
+            extra = account if llama and not alone else _running(shape, answer, choice, choice.tokens)
+            yield Event(shape.chunk([shape.delta(choice.number, empty, choice.finish_reason)], **extra))
+    if alone:
+        yield Event(shape.chunk([], **account))
