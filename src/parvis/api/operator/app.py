@@ -1,0 +1,41 @@
+"""The operator's application: all of its routes, each with its permission, in one table."""
+
+from fastapi import FastAPI
+
+from parvis.api.operator import health, keys, models, money, usage
+from parvis.api.operator.desk import OperatorDesk
+from parvis.api.web.door import Door
+from parvis.api.web.routes import Route
+from parvis.domain.identity.permission import Permission as May
+
+__all__ = ["ROUTES", "OperatorDesk", "make_app"]
+
+ROUTES = (
+    Route("GET", "/livez", health.livez, May.HEALTH_READ),
+    Route("GET", "/readyz", health.readyz, May.HEALTH_READ),
+    Route("GET", "/metrics", health.metrics, May.METRICS_READ),
+    Route("GET", "/v1/status", health.status, May.STATUS_READ),
+    Route("GET", "/v1/models", models.all_models, May.MODELS_READ),
+    Route("POST", "/v1/models", models.add, May.MODELS_WRITE, 201),
+    Route("POST", "/v1/models/apply", models.apply_all, May.MODELS_WRITE),
+    Route("GET", "/v1/models/{model_id:path}", models.one, May.MODELS_READ),
+    Route("PUT", "/v1/models/{model_id:path}", models.put, May.MODELS_WRITE),
+    Route("GET", "/v1/keys", keys.all_keys, May.KEYS_READ),
+    Route("POST", "/v1/keys", keys.create, May.KEYS_WRITE, 201),
+    Route("DELETE", "/v1/keys/{key_id}", keys.revoke, May.KEYS_WRITE),
+    Route("GET", "/v1/prices", money.all_prices, May.PRICES_READ),
+    Route("POST", "/v1/prices", money.add_price_list, May.PRICES_WRITE, 201),
+    Route("GET", "/v1/usage", usage.totals, May.USAGE_READ),
+    Route("GET", "/v1/requests", usage.requests, May.REQUESTS_READ),
+    Route("GET", "/v1/requests/{request_id}", usage.one, May.REQUESTS_READ),
+    Route("GET", "/v1/balances", money.balances, May.BALANCES_READ),
+    Route("POST", "/v1/credits", money.credit, May.CREDITS_WRITE, 201),
+    Route("GET", "/v1/check", money.check, May.LEDGER_CHECK),
+)
+
+
+def make_app(desk: OperatorDesk) -> FastAPI:
+    """The application behind the operator's listener. Raises PermissionMissing for an open route."""
+    app = Door("Parvis operator", ROUTES, desk.guard, desk.listen_host, desk.new_request_id)
+    app.state.desk = desk
+    return app

@@ -1,0 +1,56 @@
+"""Which HTTP status and which `type` each failure becomes. The only place that knows. Source: the protocol."""
+
+from http import HTTPStatus
+
+from parvis.core.errors import (
+    BadRequest,
+    Conflict,
+    EngineBroke,
+    Failure,
+    MethodNotAllowed,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    QuotaExhausted,
+    TooLarge,
+    TooSlow,
+    Unavailable,
+)
+
+_STATUSES: tuple[tuple[type[Failure], HTTPStatus, str], ...] = (
+    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "invalid_request_error"),
+    (TooSlow, HTTPStatus.REQUEST_TIMEOUT, "invalid_request_error"),
+    (BadRequest, HTTPStatus.BAD_REQUEST, "invalid_request_error"),
+    (NotAuthenticated, HTTPStatus.UNAUTHORIZED, "invalid_request_error"),
+    (NotPermitted, HTTPStatus.FORBIDDEN, "permission_error"),
+    (NotFound, HTTPStatus.NOT_FOUND, "invalid_request_error"),
+    (MethodNotAllowed, HTTPStatus.METHOD_NOT_ALLOWED, "invalid_request_error"),
+    (Conflict, HTTPStatus.CONFLICT, "invalid_request_error"),
+    (QuotaExhausted, HTTPStatus.TOO_MANY_REQUESTS, "insufficient_quota"),
+    (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE, "service_unavailable_error"),
+    (EngineBroke, HTTPStatus.INTERNAL_SERVER_ERROR, "server_error"),
+)
+_NO_RETRY = (NotAuthenticated, QuotaExhausted)
+"""Official SDKs retry these by themselves, which cannot help."""
+
+
+def status_of(failure: Failure) -> tuple[HTTPStatus, str]:
+    """The status and the error `type` of a failure."""
+    for kind, status, name in _STATUSES:
+        if isinstance(failure, kind):
+            return status, name
+    return HTTPStatus.INTERNAL_SERVER_ERROR, "server_error"
+
+
+def headers_of(failure: Failure) -> list[tuple[bytes, bytes]]:
+    """What a failure adds to the head."""
+    headers = []
+    if failure.retry_after_s is not None:
+        headers.append((b"retry-after", str(min(failure.retry_after_s, 60)).encode()))
+    if isinstance(failure, _NO_RETRY):
+        headers.append((b"x-should-retry", b"false"))
+    if isinstance(failure, NotAuthenticated):
+        headers.append((b"www-authenticate", b"Bearer"))
+    if isinstance(failure, MethodNotAllowed):
+        headers.append((b"allow", failure.allow.encode()))
+    return headers

@@ -1,0 +1,72 @@
+"""`parvis config`: the machine settings."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from parvis.cli.output import as_json, print_json
+from parvis.cli.place import settings_of
+from parvis.settings import FILE, Settings
+
+_PASSWORD = re.compile(r"(?<=:)[^:@/]+(?=@)")
+
+
+@click.group()
+def config() -> None:
+    """The settings: parvis.toml in the data folder, overridden by PARVIS_SECTION__NAME."""
+
+
+@config.command()
+@click.pass_context
+def check(ctx: click.Context) -> None:
+    """Read the settings as the service would."""
+    settings = settings_of(ctx)
+    file = settings.home / FILE
+    click.echo(f"{file} is right." if file.exists() else f"There is no {file}: the defaults are right.")
+
+
+@config.command()
+@as_json
+@click.pass_context
+def show(ctx: click.Context, *, json_: bool) -> None:
+    """The settings in force, without passwords."""
+    shown = msgspec.to_builtins(settings_of(ctx), enc_hook=str)
+    shown["store"]["url"] = _PASSWORD.sub("***", shown["store"]["url"])
+    if json_:
+        print_json(shown)
+        return
+    for line in _toml("", {name: value for name, value in shown.items() if name != "home"}):
+        click.echo(line)
+
+
+@config.command()
+def schema() -> None:
+    """What can be set, as a JSON Schema."""
+    print_json(msgspec.json.schema(Settings, schema_hook=_path_schema))
+
+
+def _path_schema(kind: type) -> dict[str, Any]:
+    if issubclass(kind, Path):
+        return {"type": "string"}
+    raise NotImplementedError(kind)
+
+
+def _toml(section: str, values: dict[str, Any]) -> list[str]:
+    """The text of a parvis.toml that says all this."""
+    plain = [f"{name} = {_value(value)}" for name, value in values.items() if not isinstance(value, dict)]
+    head = ["", f"[{section}]"] if section and plain else []
+    nested = [
+        line
+        for name, value in values.items()
+        if isinstance(value, dict)
+        for line in _toml(f"{section}.{name}".lstrip("."), value)
+    ]
+    return [*head, *plain, *nested]
+
+
+def _value(value: object) -> str:
+    """JSON's texts, numbers, truth values and lists are also TOML's."""
+    return msgspec.json.encode(value).decode()

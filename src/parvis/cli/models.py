@@ -1,0 +1,116 @@
+"""`parvis model`: the catalogue."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from parvis.cli.operator_api import operator_api
+from parvis.cli.output import as_csv, as_json, print_csv, print_facts, print_json, print_table, words
+from parvis.core.errors import BadRequest
+
+_COLUMNS = ("id", "aliases", "state", "track", "context_tokens", "capabilities", "engine", "licence")
+
+
+@click.group()
+def model() -> None:
+    """The catalogue: what users can name."""
+
+
+@model.command("list")
+@as_json
+@as_csv
+@click.pass_context
+def list_(ctx: click.Context, *, json_: bool, csv_: bool) -> None:
+    """All entries, in every state."""
+    with operator_api(ctx) as api:
+        entries = list(api.every("/v1/models"))
+    rows = [[words(entry[name]) for name in _COLUMNS] for entry in entries]
+    if json_:
+        print_json(entries)
+    elif csv_:
+        print_csv(_COLUMNS, rows)
+    else:
+        print_table(_COLUMNS, rows, right=("context_tokens",))
+
+
+@model.command()
+@click.argument("model_id")
+@as_json
+@click.pass_context
+def show(ctx: click.Context, model_id: str, *, json_: bool) -> None:
+    """All that the catalogue knows of one model."""
+    with operator_api(ctx) as api:
+        entry = api.get(f"/v1/models/{model_id}")
+    if json_:
+        print_json(entry)
+    else:
+        print_facts({name: value for name, value in entry.items() if name != "object"})
+
+
+@model.command()
+@click.argument("model_id")
+@click.option("--engine", required=True, help="The engine of parvis.toml that serves it.")
+@click.option("--engine-model", help="What that engine calls it [the same].")
+@click.option("--context", "context_tokens", type=int, required=True, help="Tokens of one conversation.")
+@click.option("--can", "capabilities", multiple=True, default=("chat",), show_default=True, help="Repeat for more.")
+@click.option("--alias", "aliases", multiple=True, help="Another name; repeat for more.")
+@click.option("--experimental", is_flag=True, help="Not promised to stay the same for 12 months.")
+@as_json
+@click.pass_context
+def add(ctx: click.Context, /, *, json_: bool, **said: Any) -> None:
+    """Add an entry. Everything else about it can be told by `parvis model apply`."""
+    entry = {
+        "id": said["model_id"],
+        "engine": said["engine"],
+        "engine_model": said["engine_model"] or said["model_id"],
+        "context_tokens": said["context_tokens"],
+        "capabilities": said["capabilities"],
+        "aliases": said["aliases"],
+        "track": "experimental" if said["experimental"] else "stable",
+    }
+    with operator_api(ctx) as api:
+        added = api.post("/v1/models", entry)
+    if json_:
+        print_json(added)
+    else:
+        click.echo(f"Added {added['id']}.")
+
+
+@model.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@as_json
+@click.pass_context
+def apply(ctx: click.Context, file: Path, *, dry_run: bool, json_: bool) -> None:
+    """Make the entries what FILE says: one [[models]] table each. What it does not say stays."""
+    body = {"models": _read(file), "dry_run": dry_run}
+    with operator_api(ctx) as api:
+        done = api.post("/v1/models/apply", body)
+    if json_:
+        print_json(done)
+        return
+    for change in done["data"]:
+        _print_change(change)
+    if dry_run:
+        click.echo("Nothing was changed: this was a dry run.")
+
+
+def _print_change(change: dict[str, Any]) -> None:
+    sign = {"add": "+", "change": "~"}.get(change["kind"], "=")
+    click.echo(f"{sign} {change['id']}")
+    for field in change["fields"]:
+        before = f"{words(field['before'])} -> " if change["kind"] == "change" else ""
+        click.echo(f"    {field['name']}: {before}{words(field['after'])}")
+
+
+def _read(file: Path) -> list[Any]:
+    try:
+        content = tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as problem:
+        raise BadRequest(f"{file} cannot be read: {problem}.") from None
+    entries = content.pop("models", None)
+    if content or not isinstance(entries, list):
+        raise BadRequest(f"{file} must hold [[models]] tables and nothing else.")
+    return entries

@@ -1,0 +1,24 @@
+"""`parvis up`: the service on this machine, until Ctrl-C."""
+
+import os
+from pathlib import Path
+
+import click
+
+from parvis.adapters.telemetry.logs import log_to_stderr
+from parvis.app.supervisor import run
+from parvis.cli.place import settings_of
+
+
+@click.command()
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate chain (PEM) of the inference listener.")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key (PEM).")
+@click.pass_context
+def up(ctx: click.Context, tls_cert: Path | None, tls_key: Path | None) -> None:
+    """Start the service: gateway, control and engines. Ctrl-C drains and stops it; twice ends it at once."""
+    log_to_stderr()
+    # The children read their settings themselves, so what is said here is said to them too.
+    for name, path in (("TLS_CERT", tls_cert), ("TLS_KEY", tls_key)):
+        if path is not None:
+            os.environ[f"PARVIS_INFERENCE__{name}"] = str(path.absolute())
+    run(settings_of(ctx), click.echo)

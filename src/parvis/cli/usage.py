@@ -1,0 +1,63 @@
+"""`parvis usage`: who used what, and what it cost."""
+
+from typing import Any
+
+import click
+
+from parvis.cli.operator_api import operator_api
+from parvis.cli.output import as_csv, as_json, bar, print_csv, print_json, print_table
+
+_CLASSES = ("input", "cached", "output", "reasoning")
+
+
+@click.command()
+@click.option("--by", default="model", show_default=True, help="Split by any of tenant,key,model,day.")
+@click.option("--since", help="From this instant on, like 2026-07-14 (UTC).")
+@click.option("--until", help="Up to this instant, itself left out.")
+@click.option("--tenant", help="Of this tenant only.")
+@as_json
+@as_csv
+@click.pass_context
+def usage(
+    ctx: click.Context, by: str, since: str | None, until: str | None, tenant: str | None, *, json_: bool, csv_: bool
+) -> None:
+    """Tokens and money, exactly."""
+    with operator_api(ctx) as api:
+        report = api.get("/v1/usage", group_by=by, since=since, until=until, tenant=tenant)
+    if json_:
+        print_json(report)
+    elif csv_:
+        _print_csv(report)
+    else:
+        _print_table(report)
+
+
+def _print_csv(report: dict[str, Any]) -> None:
+    groups = list(report["data"][0]["group"]) if report["data"] else []
+    header = [*groups, "requests", *_CLASSES, "billed_pico_euro", "written_off_pico_euro", "estimated_requests"]
+    print_csv(header, [_numbers(row) for row in report["data"]])
+
+
+def _numbers(row: dict[str, Any]) -> list[object]:
+    tokens = [row["tokens"][name] for name in _CLASSES]
+    money = [row[name]["pico_euro"] for name in ("billed", "written_off")]
+    return [*row["group"].values(), row["requests"], *tokens, *money, row["estimated_requests"]]
+
+
+def _print_table(report: dict[str, Any]) -> None:
+    total = report["total"]
+    groups = list(report["data"][0]["group"]) if report["data"] else []
+    whole = total["billed"]["pico_euro"]
+    numbers = ["requests", *_CLASSES, "cost"]
+    rows = [[*row["group"].values(), *_cells(row), bar(row["billed"]["pico_euro"], whole)] for row in report["data"]]
+    if groups:
+        rows.append(["total", *[""] * (len(groups) - 1), *_cells(total), ""])
+    print_table([*groups, *numbers, "share"], rows or [[*_cells(total), ""]], right=numbers)
+    if total["written_off"]["pico_euro"]:
+        click.echo(f"Written off, and billed to nobody: {total['written_off']['text']}")
+    if total["estimated_requests"]:
+        click.echo(f"Counted by estimate, not by the engine: {total['estimated_requests']} requests")
+
+
+def _cells(row: dict[str, Any]) -> list[object]:
+    return [row["requests"], *(row["tokens"][name] for name in _CLASSES), row["billed"]["text"]]
