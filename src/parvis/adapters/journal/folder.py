@@ -15,6 +15,15 @@ def segments(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.segment"))
 
 
+def make_locked(folder: Path) -> int:
+    """Make a run's folder; who sees it sees it locked, so that nobody takes a gateway that starts for a dead one."""
+    hidden = folder.with_name(f".{folder.name}")
+    hidden.mkdir(mode=0o700, parents=True)
+    descriptor = hold_lock(hidden)
+    hidden.rename(folder)
+    return descriptor
+
+
 def hold_lock(folder: Path) -> int:
     """Lock a run's folder for as long as the descriptor is open. Raises Conflict when its gateway lives."""
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -14,6 +14,7 @@ class JournalReader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._offsets: dict[str, int] = {}
+        self._finished: list[Path] = []
 
     @property
     def incarnation(self) -> str:
@@ -25,24 +26,37 @@ class JournalReader:
     def read(self) -> list[tuple[int, Record]]:
         """(sequence, record) of all that was appended since the last call, in order."""
         fresh: list[tuple[int, Record]] = []
-        for path in segments(self.folder):
-            start = self._offsets.get(path.name, 0)
-            if path.stat().st_size <= start:
-                continue
-            with path.open("rb") as segment:
-                segment.seek(start)
-                data = segment.read()
-            end = 0
-            for sequence, record, behind in frames(data):
-                fresh.append((sequence, record))
-                end = behind
-            self._offsets[path.name] = start + end
+        self._finished = []
+        listed = segments(self.folder)
+        for path in listed:
+            whole = self._read_on(path, fresh)
+            if whole and path is not listed[-1]:
+                self._finished.append(path)
         return fresh
 
     def drop_read_segments(self) -> None:
-        """Remove all segments but the last. Only when nothing that they hold is open any more."""
-        for path in segments(self.folder)[:-1]:
+        """Remove what the last `read` saw to its end. Only when nothing that it holds is open any more.
+
+        The last segment of that moment stays, since its gateway may have written on in it, and so does a damaged one.
+        """
+        for path in self._finished:
             path.unlink()
+        self._finished = []
+
+    def _read_on(self, path: Path, fresh: list[tuple[int, Record]]) -> bool:
+        """Add the whole frames behind the last one read; whether they reach the end of the segment."""
+        start = self._offsets.get(path.name, 0)
+        if path.stat().st_size <= start:
+            return True
+        with path.open("rb") as segment:
+            segment.seek(start)
+            data = segment.read()
+        end = 0
+        for sequence, record, behind in frames(data):
+            fresh.append((sequence, record))
+            end = behind
+        self._offsets[path.name] = start + end
+        return end == len(data)
 
     def remove(self) -> None:
         """The run is dead and booked: its folder goes."""
@@ -50,5 +64,6 @@ class JournalReader:
 
 
 def runs(journal: Path) -> list[JournalReader]:
-    """A reader for each run that has a folder."""
-    return [JournalReader(folder) for folder in sorted(journal.iterdir()) if folder.is_dir()]
+    """A reader for each run that has a folder; a hidden one is still being made."""
+    folders = (folder for folder in sorted(journal.iterdir()) if folder.is_dir())
+    return [JournalReader(folder) for folder in folders if not folder.name.startswith(".")]

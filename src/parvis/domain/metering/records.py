@@ -1,7 +1,7 @@
 """What a gateway writes down of a request, in the order of its life: started, marked, settled, closed."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from parvis.core.tokens import NO_TOKENS, TokenCount
 
@@ -28,8 +28,7 @@ class Outcome(StrEnum):
     """Settled, then the gateway died or the client left before the answer was handed over; written off."""
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """Written before the request leaves for an engine. `held_pico_euro` bounds what can be billed."""
 
     request_id: str
@@ -45,8 +44,7 @@ class Started:
     started_unix_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Marked:
+class Marked(NamedTuple):
     """What has left for the client so far, and what that costs; at most every 100 ms of a stream."""
 
     request_id: str
@@ -54,8 +52,7 @@ class Marked:
     due_pico_euro: int
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """The end of a request, durable before its final marker is sent."""
 
     request_id: str
@@ -69,8 +66,7 @@ class Settled:
     total_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(NamedTuple):
     """What became of whole answers after they were settled: handed to the kernel, or their client had gone."""
 
     request_ids: tuple[str, ...]
@@ -80,8 +76,7 @@ class Closed:
 Record = Started | Marked | Settled | Closed
 
 
-@dataclass(frozen=True, slots=True)
-class UsageRecord:
+class UsageRecord(NamedTuple):
     """One request, once, for ever: what the ledger and every report are made from."""
 
     started: Started

@@ -5,8 +5,6 @@ handed over (`Closed`): a gateway that dies between the two has settled somethin
 that is written off, never billed.
 """
 
-from dataclasses import replace
-
 from parvis.core.tokens import NO_TOKENS
 from parvis.domain.metering.records import Closed, Marked, Outcome, Record, Settled, Started, UsageRecord
 
@@ -64,8 +62,8 @@ class Replay:
         settled = self._settled.get(request_id)
         if settled is not None:
             due = settled.billed_pico_euro + settled.written_off_pico_euro
-            self._settled[request_id] = replace(
-                settled, outcome=Outcome.IN_DOUBT, billed_pico_euro=0, written_off_pico_euro=due
+            self._settled[request_id] = settled._replace(
+                outcome=Outcome.IN_DOUBT, billed_pico_euro=0, written_off_pico_euro=due
             )
 
     def _lost(self, request_id: str) -> Settled:
