@@ -85,13 +85,19 @@ def _as_ordinary_user(folder: Path) -> list[str]:
 
 
 def _reachable(binaries: Path, folder: Path, prefix: list[str]) -> Path:
-    """The binaries, or a copy of them when the ordinary user may not enter the folders above them."""
+    """The binaries, or a copy of them when the ordinary user may not enter the folders above them.
+
+    They look for their libraries beside their package, so a copy keeps that order.
+    """
     trial = subprocess.run(  # noqa: S603 - a fixed command on our own files
-        [*prefix, binaries / "postgres", "--version"], capture_output=True, check=False
+        [*prefix, binaries / "initdb", "--version"], capture_output=True, check=False
     )
     if trial.returncode == 0:
         return binaries
-    return shutil.copytree(binaries.parent, folder / "postgresql", symlinks=True) / "bin"
+    package = binaries.parents[1]
+    libraries = f"{package.name}.libs"
+    shutil.copytree(package.parent / libraries, folder / libraries)
+    return shutil.copytree(binaries.parent, folder / package.name / binaries.parent.name, symlinks=True) / "bin"
 
 
 def _make_cluster(binaries: Path, folder: Path, prefix: list[str], secret: str) -> None:

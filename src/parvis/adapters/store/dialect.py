@@ -101,13 +101,17 @@ _ISOLATION = {Use.WRITE: "SERIALIZABLE", Use.READ: "REPEATABLE READ", Use.MIGRAT
 
 
 def engine_for(url: URL, use: Use, connections: int) -> Engine:
-    """Connections whose transactions see one snapshot and, when they write, are serial.
+    """Connections whose transactions see one snapshot, and write one at a time, whichever process they are of.
 
-    A migration on PostgreSQL must see what was committed while it waited for its lock, hence READ COMMITTED.
+    On SQLite that is BEGIN IMMEDIATE. On PostgreSQL a writer first locks a table in which nothing ever is: a
+    queue, not a collision. LOCK TABLE takes no snapshot, so a writer sees all that was committed while it
+    waited. Without turns, serializable writers that change the same balances fail one another (measured: 300
+    grants at once through 16 connections, some refused after 30 attempts each). A migration on PostgreSQL
+    must see what was committed while it waited for its lock, hence READ COMMITTED.
     """
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, use, connections)
-    return create_engine(
+    engine = create_engine(
         url,
         isolation_level=_ISOLATION[use],
         pool_size=connections,
@@ -117,6 +121,9 @@ def engine_for(url: URL, use: Use, connections: int) -> Engine:
         execution_options={"postgresql_readonly": True} if use is Use.READ else {},
         connect_args={"connect_timeout": CONNECT_S_MAX, "options": f"-c lock_timeout={BUSY_S_MAX}s"},
     )
+    if use is Use.WRITE:
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("LOCK TABLE turns"))
+    return engine
 
 
 def _sqlite_engine(url: URL, use: Use, connections: int) -> Engine:

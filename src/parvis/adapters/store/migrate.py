@@ -11,8 +11,8 @@ from sqlalchemy import URL, Connection
 from sqlalchemy.exc import DBAPIError
 
 from parvis.adapters.store.address import read_address
-from parvis.adapters.store.database import failure_of
 from parvis.adapters.store.dialect import Use, claim_migration, engine_for
+from parvis.adapters.store.failures import failure_of
 from parvis.core.errors import Misconfigured
 
 _ONE_AT_A_TIME = threading.Lock()

@@ -2,16 +2,12 @@
 
 import asyncio
 
-from sqlalchemy import URL
-
 from parvis.adapters.store.address import read_address
 from parvis.adapters.store.catalogue import Catalogue
 from parvis.adapters.store.database import Database
-from parvis.adapters.store.group_commit import SqliteDatabase
 from parvis.adapters.store.identity import Identity
 from parvis.adapters.store.ledger import Ledger
 from parvis.adapters.store.migrate import migrate
-from parvis.adapters.store.pooled import PostgresDatabase
 from parvis.adapters.store.usage import Usage
 from parvis.adapters.store.vault import Vault
 from parvis.core.clock import Clock, SystemClock
@@ -27,14 +23,10 @@ class SqlStore(Identity, Catalogue, Ledger, Usage, Vault):
     async def open(self) -> None:
         """See the port."""
         await asyncio.to_thread(migrate, self._url)
-        self._database = _database_at(self._url)
+        self._database = Database(self._url)
 
     async def close(self) -> None:
         """See the port."""
         database, self._database = self._database, None
         if database is not None:
             await asyncio.to_thread(database.close)
-
-
-def _database_at(url: URL) -> Database:
-    return SqliteDatabase(url) if url.get_backend_name() == "sqlite" else PostgresDatabase(url)

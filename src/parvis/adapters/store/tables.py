@@ -42,6 +42,9 @@ class Words(TypeDecorator[tuple[str, ...]]):
 
 metadata = MetaData()
 
+turns = Table("turns", metadata, Column("turn", Integer, primary_key=True))
+"""Always empty: what writers lock on PostgreSQL, so that they take turns."""
+
 organisations = Table(
     "organisations",
     metadata,

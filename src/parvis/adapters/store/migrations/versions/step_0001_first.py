@@ -28,6 +28,7 @@ def upgrade() -> None:
 
 
 def _create_identity() -> None:
+    op.create_table("turns", Column("turn", Integer, primary_key=True))
     op.create_table(
         "organisations",
         Column("organisation_id", Text, primary_key=True),
