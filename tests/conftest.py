@@ -9,7 +9,12 @@ import sys
 from collections import defaultdict
 from typing import Literal
 
+import hypothesis
 import pytest
+
+# The same examples each time, no deadline (a shared machine is slow at times), nothing left in the checkout.
+hypothesis.settings.register_profile("parvis", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("parvis")
 
 Level = Literal["C", "N"]
 

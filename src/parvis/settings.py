@@ -126,6 +126,8 @@ def load(home: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     for name, text in environ.items():
         if name.startswith("PARVIS_") and name not in _OUTSIDE:
             _override(values, name, text)
+    if "home" in values:
+        raise Misconfigured(f"{folder / FILE}: `home` is not set in the file it leads to. Set PARVIS_HOME instead.")
     try:
         settings = msgspec.convert({**values, "home": folder}, Settings, strict=False)
     except msgspec.ValidationError as problem:
@@ -186,6 +188,8 @@ def _override(values: dict[str, Any], variable: str, text: str) -> None:
     place = values
     for section in sections:
         place = place.setdefault(section, {})
+        if not isinstance(place, dict):
+            raise Misconfigured(f"The variable {variable} is unknown: '{section}' is a setting, not a section.")
     place[name] = text
 
 

@@ -178,6 +178,15 @@ def test_llama_cpp_writes_its_choices_first() -> None:
     assert list(json.loads(told[-2]))[-1] == "timings"
 
 
+def test_llama_cpp_counts_each_choice_alone_while_it_runs() -> None:
+    with fake_engine(flavour="llamacpp") as engine:
+        told = chunks(engine, chat("@tokens=3", n=2, timings_per_token=True))
+    counts: list[list[int]] = [[], []]
+    for chunk in told:
+        counts[chunk["choices"][0]["index"]].append(chunk.get("timings", {}).get("predicted_n", 0))
+    assert counts == [[0, 1, 2, 3, 3]] * 2
+
+
 def test_a_list_of_prompts_has_n_choices_each(any_engine: FakeEngineProcess) -> None:
     body = {"prompt": ["one", "two two"], "n": 2, "max_tokens": 3}
     answer = post(any_engine, body, "/v1/completions").json()

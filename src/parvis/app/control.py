@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from parvis.adapters.journal.reader import runs
-from parvis.adapters.link.control_side import ControlLink
+from parvis.adapters.link.control_side import ControlLink, bind_link
 from parvis.adapters.link.messages import Counted
 from parvis.adapters.store.store import SqlStore
 from parvis.adapters.telemetry.exposition import Exposition
@@ -33,6 +33,8 @@ from parvis.settings import Settings, load
 
 INGEST_INTERVAL_S = 0.05
 LAST_INGEST_S_MAX = 20.0
+MS_PER_S = 1000
+LONGEST_TIMER_S = 86_400.0
 _log = logging.getLogger("parvis.control")
 
 
@@ -50,12 +52,15 @@ class Control:
         self._ingests: dict[str, Ingest] = {}
         self._link = ControlLink(self._pepper, self._grant, self._counted, self._replicas_are)
         self._servers: list[uvicorn.Server] = []
+        self._announcing = asyncio.Lock()
+        self._next_prices: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, console: socket, operator: socket, stop: asyncio.Event) -> None:
         """Serve until `stop`; then book what the gateways wrote last, and end."""
         await self._store.open()
         await self.announce()
-        await self._link.start(self._settings.home / "run" / "control.sock")
+        await self._link.start(bind_link(self._settings.home / "run" / "control.sock"))
         apps = ((make_console(self._console_desk()), console), (make_operator(self._operator_desk()), operator))
         serving = [asyncio.ensure_future(self._serve(app, sock)) for app, sock in apps]
         ingesting = asyncio.ensure_future(self._ingest_for_ever())
@@ -73,11 +78,24 @@ class Control:
         await self._store.close()
 
     async def announce(self) -> None:
-        """Tell every gateway what has changed."""
-        keys, models, prices = await self._store.keys(), await self._store.models(), await self._store.prices()
-        replicas = (*self._given_replicas, *self._own_replicas)
+        """Tell every gateway what has changed, and once more when the next price list comes into force."""
+        async with self._announcing:
+            keys, models, prices = await self._store.keys(), await self._store.models(), await self._store.prices()
+            replicas = (*self._given_replicas, *self._own_replicas)
+            self._link.publish(keys, models, prices, replicas)
         self._metrics.set("parvis_replicas_ready", len(replicas))
-        self._link.publish(keys, models, prices, replicas)
+        now = self._clock.unix_ms()
+        later = [p.valid_from_unix_ms - now for p in prices if p.valid_from_unix_ms > now]
+        if self._next_prices is not None:
+            self._next_prices.cancel()
+        if later:
+            wait_s = min(min(later) / MS_PER_S, LONGEST_TIMER_S)
+            self._next_prices = asyncio.get_running_loop().call_later(wait_s, self._announce_soon)
+
+    def _announce_soon(self) -> None:
+        task = asyncio.ensure_future(self.announce())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def status(self) -> dict[str, Any]:
         """What runs now."""
@@ -86,6 +104,7 @@ class Control:
             "ready": bool(self._link.gateways and replicas),
             "gateways": self._link.gateways,
             "open_runs": sorted(self._ingests),
+            "open_requests": sum(ingest.open_count for ingest in self._ingests.values()),
             "replicas": [
                 {"id": r.replica_id, "engine": r.engine, "kind": r.kind, "address": r.address, "state": r.state}
                 for r in replicas
@@ -105,11 +124,11 @@ class Control:
         return await self._store.grant_lease(tenant_id, incarnation, amount, ask)
 
     def _counted(self, counted: Counted) -> None:
-        self._metrics.add(counted.counters, counted.observations, counted.gauges)
+        self._metrics.add(counted.counters, counted.gauges)
 
     def _replicas_are(self, replicas: tuple[Replica, ...]) -> None:
         self._own_replicas = replicas
-        asyncio.ensure_future(self.announce())  # noqa: RUF006 - it ends by itself, and fails into the log
+        self._announce_soon()
 
     # Ingest
 
@@ -120,7 +139,7 @@ class Control:
 
     async def _ingest_once(self) -> None:
         for reader in await asyncio.to_thread(runs, self._settings.home / "journal"):
-            self._ingests.setdefault(reader.incarnation, Ingest(reader, self._store))
+            self._ingests.setdefault(reader.incarnation, Ingest(reader, self._store, self._metrics.booked))
         for incarnation, ingest in list(self._ingests.items()):
             try:
                 ended = await ingest.step()

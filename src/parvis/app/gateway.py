@@ -4,7 +4,9 @@ It never opens the database: what it must know comes over the link, what it did 
 """
 
 import asyncio
+import gc
 import sys
+from functools import partial
 from pathlib import Path
 from socket import socket
 
@@ -17,7 +19,6 @@ from parvis.adapters.link.messages import Counted
 from parvis.adapters.telemetry.logs import log_to_stderr
 from parvis.adapters.telemetry.tally import Tally
 from parvis.api.inference.desk import Desk
-from parvis.api.inference.exchange import Exchange
 from parvis.api.inference.limits import ListenerLimits
 from parvis.api.inference.listener import Listener
 from parvis.api.inference.routes import dispatch
@@ -36,6 +37,9 @@ from parvis.settings import Settings, load
 COUNT_INTERVAL_S = 1.0
 SWITCH_INTERVAL_S = 0.0005
 """How long the loop may keep the interpreter from the journal's thread, which waits for it after each sync."""
+
+COLLECT_AFTER = (50_000, 20, 50)
+"""Requests leave few cycles behind, so looking for them often costs more than it frees."""
 
 
 class Gateway:
@@ -56,7 +60,9 @@ class Gateway:
         self._engine = HttpEngine(loop)
         purse = LeasedPurse(self._link, Money.euro(settings.money.lease_euro))
         self._desk = Desk(House(self._directory, purse, self._fleet, self._journal, self._engine, clock), self._tally)
-        self._listener = Listener(self._answer, ListenerLimits(), loop, clock.unix_ms)
+        self._listener = Listener(
+            partial(dispatch, self._desk), ListenerLimits(), loop, clock.unix_ms, self._tally.refused
+        )
 
     async def run(self, sock: socket, stop: asyncio.Event) -> None:
         """Serve until `stop`, then drain: answers under way finish, their usage is durable, then we end."""
@@ -78,9 +84,6 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _answer(self, exchange: Exchange) -> None:
-        await dispatch(self._desk, exchange)
-
     def _learn(self, snapshot: Snapshot) -> None:
         self._directory.load(snapshot)
         self._fleet.load(snapshot.replicas)
@@ -94,12 +97,11 @@ class Gateway:
     def _send_counts(self) -> None:
         if not self._link.client.connected:
             return
-        counters, observations = self._tally.take()
         gauges: list[tuple[str, tuple[str, ...], int]] = [
             ("parvis_in_flight", (), self._fleet.in_flight),
             ("parvis_connections", (), self._listener.connections),
         ]
-        self._link.client.send(Counted(counters, observations, gauges))
+        self._link.client.send(Counted(self._tally.take(), gauges))
 
 
 def control_socket(settings: Settings) -> Path:
@@ -119,6 +121,8 @@ def main() -> None:
     die_with_parent()
     log_to_stderr()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
     try:
         uvloop.run(_main(load(), int(sys.argv[1])))
     except Misconfigured as problem:

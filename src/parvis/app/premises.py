@@ -61,7 +61,7 @@ def bind_all(settings: Settings) -> tuple[list[socket.socket], socket.socket, so
     try:
         workers = [("inference", settings.inference)] * inference.workers
         for name, listener in (*workers, ("console", settings.console), ("operator", settings.operator)):
-            bound.append(bind(name, listener, shared=inference.workers > 1 and name == "inference"))  # noqa: PERF401 - what is bound must be known when one fails
+            bound.append(bind(name, listener, shared=inference.workers > 1 and name == "inference"))
     except Misconfigured:
         for sock in bound:
             sock.close()

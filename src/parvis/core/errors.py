@@ -2,7 +2,8 @@
 
     Failure                     a sentence for the caller, a stable code for programs
     ├── BadRequest              the request cannot be understood or honoured; sending it again is useless
-    │   └── TooLarge            one of its sizes is beyond a bound
+    │   ├── TooLarge            one of its sizes is beyond a bound
+    │   └── TooSlow             it did not arrive in time
     ├── NotAuthenticated        no credential, or none that we know
     ├── NotPermitted            a known credential without the right
     ├── NotFound                no such model, route or object
@@ -47,6 +48,12 @@ class TooLarge(BadRequest):
     """One of the request's sizes is beyond its bound."""
 
     code = "request_too_large"
+
+
+class TooSlow(BadRequest):
+    """The request did not arrive in time."""
+
+    code = "request_timeout"
 
 
 class NotAuthenticated(Failure):

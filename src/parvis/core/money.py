@@ -4,10 +4,12 @@ A price of 1 micro-euro per million tokens is 1 pico-euro per token. Nothing is 
 """
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Self
 
 PICO_PER_EURO = 10**12
+_EXACT = Context(prec=36, Emax=36, Emin=-36, traps=[Inexact, InvalidOperation])
+"""Raises where the usual context would round in silence, beyond 28 digits."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,13 +27,11 @@ class Money:
     def euro(cls, amount: str | int) -> Self:
         """Read a decimal amount of euro. Raises ValueError below one pico-euro or when it is no number."""
         try:
-            pico = Decimal(amount) * PICO_PER_EURO
-            whole = int(pico)
+            return cls(int(_EXACT.to_integral_exact(_EXACT.multiply(Decimal(amount), PICO_PER_EURO))))
+        except Inexact:
+            raise ValueError(f"{amount!r} is finer than one pico-euro, or too long") from None
         except (ArithmeticError, ValueError):
             raise ValueError(f"{amount!r} is not an amount of euro") from None
-        if whole != pico:
-            raise ValueError(f"{amount!r} is finer than one pico-euro")
-        return cls(whole)
 
     def __add__(self, other: "Money") -> "Money":
         return Money(self.pico_euro + other.pico_euro)

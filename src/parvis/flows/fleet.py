@@ -11,21 +11,20 @@ class LocalFleet:
     """The `Fleet` of a gateway: it owns the counts, `domain.fleet.routing` decides."""
 
     def __init__(self) -> None:
-        self._replicas: list[Replica] = []
+        self._by_engine: dict[str, list[Replica]] = {}
         self._in_flight: Counter[str] = Counter()
-        self._turn = 0
 
     def load(self, replicas: tuple[Replica, ...]) -> None:
         """Replace the list; requests under way keep their guard by the replica's id."""
-        self._replicas = list(replicas)
+        engines = {replica.engine for replica in replicas}
+        self._by_engine = {engine: eligible(replicas, engine) for engine in engines}
 
     def pick(self, engine: str, tried: frozenset[str]) -> Replica:
-        candidates = eligible(self._replicas, engine, tried)
+        """See the port."""
+        candidates = self._by_engine.get(engine, [])
         if len(candidates) > 1:
-            self._turn += 1
-            start = self._turn % len(candidates)
-            candidates = candidates[start:] + candidates[:start]
-        replica = pick(candidates, self._in_flight)
+            candidates.append(candidates.pop(0))  # ties go round
+        replica = pick(candidates, self._in_flight, tried)
         if replica is None:
             raise EngineUnavailable("No engine can take this request right now. Try again shortly.", retry_after_s=2)
         self._in_flight[replica.replica_id] += 1

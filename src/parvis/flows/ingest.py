@@ -1,5 +1,6 @@
 """Carrying the gateways' journals into the ledger, each request exactly once, and closing what the dead left open."""
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from parvis.domain.metering.records import Record, UsageRecord
@@ -8,6 +9,10 @@ from parvis.flows.store import LedgerStore
 
 BATCH_MAX = 2_000
 """Requests booked in one transaction."""
+
+
+Booked = Callable[[Sequence[UsageRecord]], None]
+"""Told of every request that was booked; for statistics."""
 
 
 class RunReader(Protocol):
@@ -35,13 +40,19 @@ class Ingest:
     If booking fails, what was read is kept and booked by a later call: the ledger knows requests by their id.
     """
 
-    def __init__(self, reader: RunReader, ledger: LedgerStore) -> None:
+    def __init__(self, reader: RunReader, ledger: LedgerStore, booked: Booked = lambda _: None) -> None:
         self._reader = reader
         self._ledger = ledger
+        self._booked = booked
         self._replay = Replay()
         self._final: list[UsageRecord] = []
         self._position = 0
         self._dead = False
+
+    @property
+    def open_count(self) -> int:
+        """Requests that have started and are not booked."""
+        return self._replay.open_count + len(self._final)
 
     async def step(self) -> bool:
         """Book what is new. True when the run is dead, booked to its end, and its lease returned."""
@@ -66,3 +77,4 @@ class Ingest:
             batch = self._final[:BATCH_MAX]
             await self._ledger.ingest(self._reader.incarnation, self._position, batch)
             del self._final[: len(batch)]
+            self._booked(batch)

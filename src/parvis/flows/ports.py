@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
+
 from parvis.core.clock import Clock
 from parvis.core.money import Money
 from parvis.core.tokens import NO_TOKENS, TokenCount
@@ -22,8 +24,7 @@ class Body(Protocol):
         """Every text of the caller's that the model will read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InferenceRequest:
+class InferenceRequest(Struct, frozen=True, kw_only=True):
     """What policy reads of a request, and the body that an engine will be given."""
 
     request_id: str
@@ -77,8 +78,7 @@ class Sink(Protocol):
         """Whether the client has gone."""
 
 
-@dataclass(slots=True)
-class Delivery:
+class Delivery(Struct):
     """How far an answer has come. The engine adapter keeps it true; the journal reads it."""
 
     tokens: TokenCount = NO_TOKENS
@@ -100,8 +100,7 @@ class Answer(Protocol):
         """Wait for the end. Never raises: what went wrong stands in the outcome."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """One request, one replica."""
 
     request: InferenceRequest
@@ -185,11 +184,13 @@ class LeaseSource(Protocol):
 
 
 class Meters(Protocol):
-    """What this process counts for the operator. Names and labels are declared by who calls."""
+    """What this process counts for the operator."""
 
-    def count(self, name: str, labels: tuple[str, ...], amount: int = 1) -> None: ...
+    def answered(self, operation: Operation, outcome: Outcome, tokens: TokenCount) -> None:
+        """A request that an engine was asked for has ended."""
 
-    def observe_ms(self, name: str, labels: tuple[str, ...], value_ms: int) -> None: ...
+    def refused(self, code: str) -> None:
+        """A request ended before an engine was asked, for this reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ read the same.
 """
 
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from parvis.core.errors import BadRequest
 from parvis.wire.validation import bound_schema, decode
@@ -17,6 +18,12 @@ from parvis.wire.validation import bound_schema, decode
 MESSAGES_MAX = 2_048
 CHOICES_MAX = 8
 TOOLS_MAX = 128
+TOOLS_BYTES_MAX = 262_144
+IMAGES_MAX = 32
+PARTS_MAX = 256
+"""Content parts, or calls, of one message."""
+
+ModelName = Annotated[str, Meta(min_length=1, max_length=256)]
 
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 StopText = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -25,8 +32,9 @@ PositiveInt = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 TopP = Annotated[float, Meta(ge=0, le=1)]
 Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-Bias = Annotated[dict[str, Annotated[float, Meta(ge=-100, le=100)]], Meta(max_length=300)]
-FunctionName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+TokenNumber = Annotated[str, Meta(pattern=r"^[0-9]{1,9}\Z")]
+Bias = Annotated[dict[TokenNumber, Annotated[float, Meta(ge=-100, le=100)]], Meta(max_length=300)]
+FunctionName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}\Z")]
 
 
 class TextPart(Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
@@ -54,24 +62,24 @@ class CalledFunction(Struct, forbid_unknown_fields=True):
     arguments: str
 
 
-class ToolCall(Struct, forbid_unknown_fields=True, omit_defaults=True):
+class ToolCall(Struct, forbid_unknown_fields=True):
     id: str
     function: CalledFunction
-    type: Literal["function"] = "function"
-    index: int | None = None
+    type: Literal["function"] = "function"  # sent on even if it was left out: engines ask for it
+    index: int | None | UnsetType = UNSET
 
 
 class Message(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """One message of any role. Fields that SDKs echo back from answers are accepted."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[Part] | None = None
+    content: str | Annotated[list[Part], Meta(max_length=PARTS_MAX)] | None = None
     name: str | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: Annotated[list[ToolCall], Meta(max_length=PARTS_MAX)] | None = None
     tool_call_id: str | None = None
     reasoning_content: str | None = None
     refusal: str | None = None
-    annotations: list[Raw] | None = None
+    annotations: list[Any] | None = None
     audio: None = None
     function_call: None = None
 
@@ -118,7 +126,7 @@ class StreamOptions(Struct, forbid_unknown_fields=True, omit_defaults=True):
 class ChatBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The whole request. `None` is "not given" and is not sent on."""
 
-    model: str
+    model: ModelName
     messages: Annotated[list[Message], Meta(min_length=1, max_length=MESSAGES_MAX)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -180,6 +188,7 @@ _WITHOUT_EFFECT = (
     "verbosity",
     "modalities",
 )
+_without_effect = attrgetter(*_WITHOUT_EFFECT)
 _decoder = msgspec.json.Decoder(ChatBody)
 
 
@@ -188,6 +197,9 @@ def read_chat(body: bytes) -> ChatBody:
     chat = decode(_decoder, body)
     for place, message in enumerate(chat.messages):
         _check_message(message, f"messages[{place}]")
+        message.annotations = None
+    if (images := len(_images(chat))) > IMAGES_MAX:
+        raise BadRequest(f"'messages' holds {images} images; at most {IMAGES_MAX} are taken.", param="messages")
     if chat.tools is not None or chat.tool_choice is not None:
         _check_tools(chat)
     if chat.response_format is not None:
@@ -198,19 +210,25 @@ def read_chat(body: bytes) -> ChatBody:
         raise BadRequest("'stream_options' needs 'stream': true.", param="stream_options")
     if chat.max_tokens is not None and chat.max_completion_tokens is not None:
         raise BadRequest("Set 'max_completion_tokens' or 'max_tokens', not both.", param="max_tokens")
-    for name in _WITHOUT_EFFECT:
-        setattr(chat, name, None)
+    if any(_without_effect(chat)):
+        for name in _WITHOUT_EFFECT:
+            setattr(chat, name, None)
     return chat
 
 
 def needs_vision(chat: ChatBody) -> bool:
     """Whether a message holds an image."""
-    return any(isinstance(part, ImagePart) for m in chat.messages if isinstance(m.content, list) for part in m.content)
+    return bool(_images(chat))
 
 
 def given(body: Any, names: tuple[str, ...]) -> tuple[str, ...]:
     """Which of these parameters were given."""
     return tuple(name for name in names if getattr(body, name) is not None)
+
+
+def _images(chat: ChatBody) -> list[ImagePart]:
+    parts = (part for m in chat.messages if isinstance(m.content, list) for part in m.content)
+    return [part for part in parts if isinstance(part, ImagePart)]
 
 
 def _texts(message: Message) -> Iterator[str]:
@@ -219,9 +237,13 @@ def _texts(message: Message) -> Iterator[str]:
     for part in message.content if isinstance(message.content, list) else ():
         if isinstance(part, TextPart):
             yield part.text
+        elif isinstance(part, RefusalPart):
+            yield part.refusal
     for call in message.tool_calls or ():
+        yield call.id
         yield call.function.arguments
-    yield from (text for text in (message.name, message.reasoning_content, message.refusal) if text)
+    others = (message.name, message.tool_call_id, message.reasoning_content, message.refusal)
+    yield from (text for text in others if text)
 
 
 def _check_message(message: Message, where: str) -> None:
@@ -248,6 +270,8 @@ def _check_message(message: Message, where: str) -> None:
 
 def _check_tools(chat: ChatBody) -> None:
     names = [tool.function.name for tool in chat.tools or ()]
+    if len(msgspec.json.encode(chat.tools)) > TOOLS_BYTES_MAX:
+        raise BadRequest(f"'tools' is over {TOOLS_BYTES_MAX} bytes.", code="schema_too_large", param="tools")
     for place, tool in enumerate(chat.tools or ()):
         bound_schema(tool.function.parameters, f"tools[{place}].function.parameters")
     if isinstance(chat.tool_choice, NamedTool) and chat.tool_choice.function.name not in names:

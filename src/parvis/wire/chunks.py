@@ -13,7 +13,8 @@ from msgspec import Raw, Struct
 from parvis.core.tokens import TokenCount
 from parvis.wire.usage import Usage, usage_json
 
-_EXTRA = re.compile(rb',?\s*"(?:usage|timings)":\s*(?:null|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})')
+_FIELD = rb'"(?:usage|timings)":\s*(?:null|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})'
+_EXTRA = re.compile(rb"(?<=\{)(?:\s*%b\s*,?)+|,\s*%b" % (_FIELD, _FIELD))
 
 
 class Delta(Struct):
@@ -95,10 +96,10 @@ class Splice:
     def apply(self, chunk: Chunk, payload: bytes) -> bytes:
         for old, new in self._pairs:
             payload = payload.replace(old, new, 1)
-        if chunk.created != self._created:
-            payload = payload.replace(b'"created":%d' % chunk.created, b'"created":%d' % self._created, 1)
+        if chunk.created != self._created and (pair := _pair("created", chunk.created, self._created, payload)):
+            payload = payload.replace(*pair, 1)
         if b'"usage":' in payload or b'"timings":' in payload:
-            payload = _EXTRA.sub(b"", payload).replace(b"{,", b"{", 1)
+            payload = _EXTRA.sub(b"", payload)
         return b'{"usage":null,' + payload[1:] if self._usage_null else payload
 
 
@@ -108,7 +109,7 @@ def usage_event(wanted_id: str, kind: str, created: int, model: str, tokens: Tok
     return b"data: %b,%b}\n\n" % (head[:-1], b'"usage":' + usage_json(tokens))
 
 
-def _pair(name: str, found: str, wanted: str, payload: bytes) -> tuple[bytes, bytes] | None:
+def _pair(name: str, found: str | int, wanted: str | int, payload: bytes) -> tuple[bytes, bytes] | None:
     new = msgspec.json.encode(wanted)
     for gap in (b"", b" "):
         old = b'"%b":%b%b' % (name.encode(), gap, msgspec.json.encode(found))

@@ -10,6 +10,7 @@ from parvis.core.errors import BadRequest
 from parvis.wire.chat import (
     CHOICES_MAX,
     Bias,
+    ModelName,
     Penalty,
     PositiveInt,
     Seed,
@@ -28,7 +29,7 @@ MAX_TOKENS_DEFAULT = 16
 class CompletionBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The whole request. `None` is "not given" and is not sent on."""
 
-    model: str
+    model: ModelName
     prompt: str | Annotated[list[Any], Meta(min_length=1)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from parvis.core.errors import BadRequest
+from parvis.wire.chat import ModelName
 from parvis.wire.validation import decode
 
 INPUTS_MAX = 256
@@ -17,7 +18,7 @@ INPUTS_MAX = 256
 class EmbeddingBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The whole request."""
 
-    model: str
+    model: ModelName
     input: str | Annotated[list[Any], Meta(min_length=1)]
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Meta(ge=1)] | None = None

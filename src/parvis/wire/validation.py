@@ -1,18 +1,24 @@
 """Strict reading of JSON bodies: a msgspec type in, a value or a clear BadRequest out."""
 
 import re
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, TypeVar
 
 import msgspec
 
 from parvis.core.errors import BadRequest
+from parvis.wire.schema_counts import bound_counts
 
 T = TypeVar("T")
 
-_PATH = re.compile(r" - at `\$(?P<path>.*)`$")
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`")
+_PATH = re.compile(r" - at (?:`key` in )?`\$(?P<path>.*)`$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<name>.*)`")
 
+QUOTE_CHARS_MAX = 200
+"""How much of what was sent an error may say again."""
+UNSUPPORTED = frozenset({"audio", "function_call", "functions", "web_search_options"})
+"""Parameters of OpenAI's that would change the answer and cannot be honoured."""
 SCHEMA_DEPTH_MAX = 32
 SCHEMA_NODES_MAX = 2_000
 SCHEMA_BYTES_MAX = 65_536
@@ -34,11 +40,14 @@ def explain(problem: str) -> BadRequest:
     path = at["path"].lstrip(".") if at else ""
     what = problem[: at.start()] if at else problem
     if unknown := _UNKNOWN.fullmatch(what):
-        name = _join(path, unknown["name"])[:200]
+        name = _join(path, unknown["name"])[:QUOTE_CHARS_MAX]
+        if name in UNSUPPORTED:
+            return BadRequest(f"'{name}' is not supported. Remove it.", code="unsupported_parameter", param=name)
         return BadRequest(f"Unrecognized parameter: '{name}'. Remove it.", code="unknown_parameter", param=name)
     if missing := _MISSING.fullmatch(what):
         name = _join(path, missing["name"])
         return BadRequest(f"Missing required parameter: '{name}'.", code="missing_required_parameter", param=name)
+    what = what[:QUOTE_CHARS_MAX]
     if not path:
         return BadRequest(f"The body must be a JSON object. {what}.")
     return BadRequest(f"Invalid value for '{path}': {what[0].lower()}{what[1:]}.", param=path)
@@ -73,6 +82,9 @@ def _walk(schema: Any, param: str) -> None:
                 code="schema_too_large",
                 param=param,
             )
+        for node in level:
+            if isinstance(node, dict):
+                bound_counts(node, param)
         level = [child for node in level for child in _children(node)]
 
 
@@ -95,24 +107,20 @@ def _refuse_cycles(schema: dict[str, Any], param: str) -> None:
     definitions = {
         f"#/{place}/{name}": _references(definition)
         for place in ("$defs", "definitions")
-        for name, definition in (schema.get(place) or {}).items()
-        if isinstance(schema.get(place), dict)
+        if isinstance(named := schema.get(place), dict)
+        for name, definition in named.items()
     }
-    wanted = _references(schema)
-    for ref in wanted:
+    for ref in _references(schema):
         if ref not in definitions:
             raise BadRequest(
                 f"The schema in '{param}' refers to '{ref}'. Only '#/$defs/NAME' of the same schema can be used.",
                 code="invalid_schema",
                 param=param,
             )
-    for start in wanted:
-        reached, frontier = set[str](), definitions[start]
-        while frontier:
-            reached |= frontier
-            frontier = set().union(*(definitions[ref] for ref in frontier)) - reached
-        if start in reached:
-            raise BadRequest(f"The schema in '{param}' refers to itself.", code="recursive_schema", param=param)
+    try:
+        TopologicalSorter(definitions).prepare()  # linear, whatever the references look like
+    except CycleError:
+        raise BadRequest(f"The schema in '{param}' refers to itself.", code="recursive_schema", param=param) from None
 
 
 def _join(path: str, name: str) -> str:

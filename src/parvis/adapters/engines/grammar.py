@@ -70,7 +70,7 @@ def _check_values(node: dict[str, Any], where: str) -> None:
         raise _unsupported(where, "has a 'pattern' with a lookaround, a reference or a class")
     try:
         re.compile(pattern)
-    except re.error:
+    except (re.error, RecursionError, OverflowError):
         raise _unsupported(where, "has a 'pattern' that is no regular expression") from None
 
 

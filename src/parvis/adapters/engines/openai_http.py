@@ -10,7 +10,7 @@ from parvis.adapters.engines.embeddings import EmbeddingAnswer
 from parvis.adapters.engines.relay import Outlet, Passing, StreamRelay, answer_id
 from parvis.adapters.engines.shaping import engine_json
 from parvis.adapters.engines.tool_calls import ToolCalls
-from parvis.adapters.engines.upstream import UpstreamConnection, UpstreamPool, Upstreams
+from parvis.adapters.engines.upstream import UpstreamConnection, Upstreams
 from parvis.adapters.engines.whole import WholeAnswer
 from parvis.core.errors import EngineUnavailable
 from parvis.domain.metering.records import Operation
@@ -34,7 +34,8 @@ class HttpEngine:
     async def start(self, job: Job, sink: Sink) -> Answer:
         """See `flows.ports.Engine`."""
         pool = self._upstreams.pool(job.replica.address)
-        request = _http_request(pool, job)
+        asked = job.request
+        request = pool.request(_PATHS[asked.operation], job.replica.api_key, asked.request_id, engine_json(job))
         connection = await pool.connection()
         reused = connection.used
         try:
@@ -78,22 +79,3 @@ def _outlet(job: Job) -> Outlet:
         names = frozenset(tool.function.name for tool in body.tools)
         return ToolCalls(inner, names, request.request_id.removeprefix("req_"))
     return inner
-
-
-def _http_request(pool: UpstreamPool, job: Job) -> bytes:
-    body = engine_json(job)
-    key = job.replica.api_key
-    authorization = b"authorization: Bearer %b\r\n" % key.encode() if key else b""
-    return (
-        b"POST %b%b HTTP/1.1\r\nhost: %b\r\n%bx-request-id: %b\r\n"
-        b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
-        % (
-            pool.prefix.encode(),
-            _PATHS[job.request.operation],
-            pool.authority.encode(),
-            authorization,
-            job.request.request_id.encode(),
-            len(body),
-            body,
-        )
-    )

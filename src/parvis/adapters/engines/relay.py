@@ -12,7 +12,7 @@ import msgspec
 from parvis.adapters.engines.refusals import broken, refusal
 from parvis.adapters.engines.upstream import UpstreamConnection
 from parvis.core.errors import EngineUnavailable, Failure
-from parvis.core.tokens import TokenCount
+from parvis.core.tokens import NO_TOKENS, TokenCount
 from parvis.domain.metering.records import Operation, Outcome
 from parvis.flows.ports import Delivery, Job, Sink
 from parvis.wire.chunks import Chunk, Splice, has_text, is_reasoning, read_chunk, usage_event
@@ -45,14 +45,37 @@ class Passing:
         self._model = model
         self._usage_null = usage_null
         self._splice: Splice | None = None
+        self._created = 0
+        self._begun: set[int] = set()
 
     def take(self, chunk: Chunk, payload: bytes) -> bytes:
         if self._splice is None:
+            self._created = chunk.created
             self._splice = Splice(chunk, payload, self._id, self._model, usage_null=self._usage_null)
-        return b"data: %b\n\n" % self._splice.apply(chunk, payload)
+        event = b"data: %b\n\n" % self._splice.apply(chunk, payload)
+        for choice in chunk.choices:
+            if choice.index not in self._begun:
+                self._begun.add(choice.index)
+                if choice.delta is not None and choice.delta.role is None:
+                    event = self._opening(choice.index) + event
+        return event
 
     def end(self, tokens: TokenCount) -> bytes:  # noqa: ARG002 - an outlet's shape
         return b""
+
+    def _opening(self, index: int) -> bytes:
+        """The role, which clients expect first; llama.cpp forgets it when its first token is half a character."""
+        delta = {"role": "assistant", "content": ""}
+        opening: dict[str, object] = {
+            "id": self._id,
+            "object": _KINDS[Operation.CHAT][1],
+            "created": self._created,
+            "model": self._model,
+            "choices": [{"index": index, "delta": delta, "logprobs": None, "finish_reason": None}],
+        }
+        if self._usage_null:
+            opening["usage"] = None
+        return b"data: %b\n\n" % msgspec.json.encode(opening)
 
 
 def answer_id(job: Job) -> str:
@@ -94,10 +117,12 @@ class StreamRelay:
     # Flow
 
     def pause(self) -> None:
-        self._connection.pause()
+        if not self._end.done():  # afterwards the connection serves somebody else
+            self._connection.pause()
 
     def resume(self) -> None:
-        self._connection.resume()
+        if not self._end.done():
+            self._connection.resume()
 
     def cancel(self) -> None:
         if not self._end.done():
@@ -186,10 +211,21 @@ class StreamRelay:
                 self._reasoning[choice.index] += 1
             elif has_text(choice):
                 self._output += 1
-        running = chunk.running(self._reasoning[chunk.choices[0].index])
-        if running is not None:
-            self._running[chunk.choices[0].index] = running
+        self._take_running(chunk)
         return self._outlet.take(chunk, payload)
+
+    def _take_running(self, chunk: Chunk) -> None:
+        """Note the engine's count so far of this chunk's choice. A busy engine sends several tokens in one event."""
+        choice = chunk.choices[0]
+        running = chunk.running(self._reasoning[choice.index])
+        if running is None:
+            return
+        before = self._running.get(choice.index, NO_TOKENS).completion_total
+        more = running.completion_total - before - 1
+        if more > 0 and is_reasoning(choice) and not has_text(choice):
+            self._reasoning[choice.index] += more
+            running = chunk.running(self._reasoning[choice.index]) or running
+        self._running[choice.index] = running
 
     def _counted(self) -> TokenCount | None:
         """The engine's own count behind the last event, where it gives one."""

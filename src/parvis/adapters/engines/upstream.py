@@ -96,6 +96,7 @@ class UpstreamConnection(asyncio.Protocol):
         receiver, self._receiver = self._receiver, None
         if self._parser.should_keep_alive() and not (self.closed or self.single_use):
             self.used = True
+            self.resume()  # a slow client of this answer must not hold up the next
             self._pool.give_back(self)
         else:
             self.closed = True
@@ -121,12 +122,24 @@ class UpstreamPool:
         parts = urlsplit(address)
         if parts.scheme != "http" or not parts.hostname:
             raise Misconfigured(f"The engine address '{address}' must look like http://HOST:PORT.")
-        self.authority = parts.netloc
-        self.prefix = parts.path.rstrip("/").removesuffix("/v1")
+        self._authority = parts.netloc
+        self._prefix = parts.path.rstrip("/").removesuffix("/v1")
         self._host = parts.hostname
         self._port = parts.port or 80
         self._loop = loop
+        self._heads: dict[tuple[bytes, str], bytes] = {}
         self._idle: deque[UpstreamConnection] = deque()
+
+    def request(self, path: bytes, api_key: str, request_id: str, body: bytes) -> bytes:
+        """A POST of this JSON body, whole. Its constant head is made once."""
+        head = self._heads.get((path, api_key))
+        if head is None:
+            authorization = f"authorization: Bearer {api_key}\r\n" if api_key else ""
+            head = self._heads[path, api_key] = (
+                f"POST {self._prefix}{path.decode()} HTTP/1.1\r\nhost: {self._authority}\r\n{authorization}"
+                "content-type: application/json\r\n"
+            ).encode()
+        return b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (head, request_id.encode(), len(body), body)
 
     async def connection(self, *, fresh: bool = False) -> UpstreamConnection:
         """An idle connection (the last used first), or a new one. Raises EngineUnavailable."""

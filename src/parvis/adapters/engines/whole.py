@@ -1,6 +1,7 @@
 """A whole (not streamed) answer of an engine."""
 
 import asyncio
+from functools import lru_cache
 
 import msgspec
 from msgspec import Raw, Struct
@@ -15,6 +16,8 @@ from parvis.flows.ports import Delivery, Job
 from parvis.wire.usage import Usage, usage_json
 
 BODY_BYTES_MAX = 32 << 20
+_json_text = lru_cache(1024)(msgspec.json.encode)
+"""Names of models as JSON: few, and the same again and again."""
 
 
 class _Whole(Struct):
@@ -112,7 +115,7 @@ def whole_json(job: Job, created: int, choices: bytes, tokens: TokenCount) -> by
         answer_id(job).encode(),
         kind,
         created,
-        msgspec.json.encode(job.model.id),
+        _json_text(job.model.id),
         choices,
         usage_json(tokens),
     )

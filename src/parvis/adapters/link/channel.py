@@ -57,6 +57,6 @@ class Channel(asyncio.Protocol):
                 return
             self._received(self, message)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._transport = None
         self._closed(self)

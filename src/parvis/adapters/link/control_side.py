@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from socket import AF_UNIX, socket
 
 from parvis.adapters.link.channel import Channel
 from parvis.adapters.link.messages import (
@@ -30,8 +31,17 @@ Grant = Callable[[str, str, Money, str], Awaitable[Money]]
 """(tenant, incarnation, amount, ask) -> granted, durably. Raises Failure when it cannot know."""
 
 
+def bind_link(path: Path) -> socket:
+    """A Unix socket at this path, for this user alone."""
+    path.unlink(missing_ok=True)
+    sock = socket(AF_UNIX)
+    sock.bind(str(path))
+    path.chmod(0o600)
+    return sock
+
+
 class ControlLink:
-    """Listens on a Unix socket that only this user may open. State changes only through `publish` and `publish_key`."""
+    """The hub of all links. State changes only through `publish` and `publish_key`."""
 
     def __init__(
         self,
@@ -51,11 +61,10 @@ class ControlLink:
         self._keys: dict[str, ApiKey] = {}
         self._server: asyncio.Server | None = None
 
-    async def start(self, path: Path) -> None:
-        path.unlink(missing_ok=True)
+    async def start(self, sock: socket) -> None:
+        """Listen on a Unix socket made by `bind_link`."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(lambda: Channel(self._received, self._closed), str(path))
-        path.chmod(0o600)
+        self._server = await loop.create_unix_server(lambda: Channel(self._received, self._closed), sock=sock)
 
     def close(self) -> None:
         if self._server is not None:

@@ -29,10 +29,9 @@ class LeaseWanted(Struct, tag=True, frozen=True):
 
 
 class Counted(Struct, tag=True, frozen=True):
-    """Counters and latencies since the last message: (name, labels, amount)."""
+    """Counters since the last message, gauges of now: (name, labels, amount)."""
 
     counters: list[tuple[str, tuple[str, ...], int]]
-    observations: list[tuple[str, tuple[str, ...], int]]
     gauges: list[tuple[str, tuple[str, ...], int]]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from parvis.adapters.telemetry.tally import Sample
+from parvis.domain.metering.records import UsageRecord
 
 _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _MS_PER_S = 1000
@@ -50,16 +51,21 @@ class Exposition:
             ),
         }
 
-    def add(self, counters: Iterable[Sample], observations: Iterable[Sample], gauges: Iterable[Sample]) -> None:
+    def add(self, counters: Iterable[Sample], gauges: Iterable[Sample]) -> None:
         """Take in what a gateway counted. Names that are not declared are a bug there and are left out."""
         for name, labels, amount in counters:
             if name in self._counters:
                 self._counters[name].labels(*labels).inc(amount)
-        for name, labels, value_ms in observations:
-            if name in self._histograms:
-                self._histograms[name].labels(*labels).observe(value_ms / _MS_PER_S)
         for name, _, value in gauges:
             self.set(name, value)
+
+    def booked(self, records: Iterable[UsageRecord]) -> None:
+        """Times are taken where they are booked, so that nothing is observed on the path of a request."""
+        for record in records:
+            operation, settled = record.started.operation, record.settled
+            first_byte_s, total_s = settled.first_byte_ms / _MS_PER_S, settled.total_ms / _MS_PER_S
+            self._histograms["parvis_first_byte_seconds"].labels(operation).observe(first_byte_s)
+            self._histograms["parvis_request_seconds"].labels(operation).observe(total_s)
 
     def set(self, name: str, value: int) -> None:
         if name in self._gauges:

@@ -2,25 +2,44 @@
 
 from collections import Counter
 
+from parvis.core.tokens import TokenCount
+from parvis.domain.metering.records import Operation, Outcome
+
 Sample = tuple[str, tuple[str, ...], int]
 
 
 class Tally:
-    """The `Meters` port. Nothing is lost between two takes; what dies with the process was only statistics."""
+    """The `Meters` port. What dies with the process before a take was only statistics."""
 
     def __init__(self) -> None:
-        self._counters: Counter[tuple[str, tuple[str, ...]]] = Counter()
-        self._observations: list[Sample] = []
+        self._answers: Counter[tuple[Operation, Outcome]] = Counter()
+        self._refusals: Counter[str] = Counter()
+        self._tokens: dict[Operation, TokenCount] = {}
 
-    def count(self, name: str, labels: tuple[str, ...], amount: int = 1) -> None:
-        self._counters[name, labels] += amount
+    def answered(self, operation: Operation, outcome: Outcome, tokens: TokenCount) -> None:
+        """See the port."""
+        self._answers[operation, outcome] += 1
+        known = self._tokens.get(operation)
+        if known is not None:
+            tokens = TokenCount(
+                known.input + tokens.input,
+                known.cached + tokens.cached,
+                known.output + tokens.output,
+                known.reasoning + tokens.reasoning,
+            )
+        self._tokens[operation] = tokens
 
-    def observe_ms(self, name: str, labels: tuple[str, ...], value_ms: int) -> None:
-        self._observations.append((name, labels, value_ms))
+    def refused(self, code: str) -> None:
+        """See the port."""
+        self._refusals[code] += 1
 
-    def take(self) -> tuple[list[Sample], list[Sample]]:
-        """(counters, observations) since the last take."""
-        counters = [(name, labels, amount) for (name, labels), amount in self._counters.items()]
-        observations, self._observations = self._observations, []
-        self._counters.clear()
-        return counters, observations
+    def take(self) -> list[Sample]:
+        """What was counted since the last take."""
+        samples: list[Sample] = [("parvis_requests_total", labels, n) for labels, n in self._answers.items()]
+        samples += [("parvis_refusals_total", (code,), n) for code, n in self._refusals.items()]
+        for operation, tokens in self._tokens.items():
+            samples += [("parvis_tokens_total", (operation, name), n) for name, n in tokens._asdict().items() if n]
+        self._answers.clear()
+        self._refusals.clear()
+        self._tokens.clear()
+        return samples

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from parvis.core.errors import Failure
+
 
 @dataclass(slots=True)
 class Call:
@@ -18,7 +20,10 @@ class Call:
     body: bytes = b""
     keep_alive: bool = True
     http_1_0: bool = False
+    chunked: bool = False
     started_s: float = 0.0
+    refusal: Failure | None = None
+    """Why it could not be read as HTTP; the rest of it is unknown then."""
 
     @property
     def credential(self) -> str | None:

@@ -6,11 +6,14 @@ from parvis.domain.metering.records import Operation
 from parvis.flows.ports import InferenceRequest
 from parvis.wire.chat import given
 from parvis.wire.completion import EXTRAS, read_completion
+from parvis.wire.duplicates import refuse_duplicates
 
 
 async def completions(desk: Desk, exchange: Exchange, _: str) -> None:
+    """Answer it. Raises Failure."""
     call = exchange.call
     body = read_completion(call.body)
+    refuse_duplicates(call.body)
     await desk.answer(
         exchange,
         InferenceRequest(

@@ -1,7 +1,8 @@
 """One client connection: bytes to `Call`s, in order, and a way back for their answers.
 
 llhttp (through httptools) parses strictly; what it leaves open is closed here. A request that is not unambiguous gets
-400 and the connection ends. Requests that come while one is being answered wait, a few of them, unread beyond that.
+400 and the connection ends. Requests that come while one is being answered wait, a few of them, unread beyond that;
+the next is begun when its client has taken the answers before it. Every wait for the client has an end.
 """
 
 import asyncio
@@ -14,10 +15,10 @@ import httptools
 from parvis.api.inference.call import Call
 from parvis.api.inference.exchange import Exchange
 from parvis.api.inference.limits import ListenerLimits
-from parvis.core.errors import BadRequest, Failure, TooLarge
+from parvis.core.errors import BadRequest, Failure, TooLarge, TooSlow
 
 Handler = Callable[[Exchange], Coroutine[Any, Any, None]]
-_METHODS_WITH_BODY = ("POST", "PUT", "PATCH")
+_VERSIONS = ("1.1", "1.0")
 
 
 class Parser(Protocol):
@@ -30,6 +31,8 @@ class Parser(Protocol):
     def get_http_version(self) -> str: ...
 
     def should_keep_alive(self) -> bool: ...
+
+    def should_upgrade(self) -> bool: ...
 
 
 class Owner(Protocol):
@@ -61,13 +64,17 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[Call] = deque()
         self._exchange: Exchange | None = None
         self._reading: Call | None = None
-        self._body: list[bytes] = []
-        self._body_bytes = 0
+        self._head_read = False
+        self._body: bytes | bytearray = b""
         self._head_bytes = 0
+        self._held_bytes = 0
         self._headers = 0
         self._hosts = 0
         self._url = b""
         self._refusal: Failure | None = None
+        self._deaf = False
+        self._full = False
+        self._unsent_bytes = 0
         self._closing = False
         self.deadline_s = 0.0
 
@@ -81,21 +88,22 @@ class Connection(asyncio.Protocol):
         self._listener.joined(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._closing:
+        if self._deaf:
             return
-        if self._exchange is None and self._reading is None:
-            self.deadline_s = self._listener.now() + self._limits.head_s_max
+        head = None if self._head_read else self._reading
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(BadRequest("Protocol upgrades are not supported here.", code="upgrade_not_supported"))
+            if head is not None and head is self._reading and not self._head_read:
+                self._hold(len(data))
         except httptools.HttpParserError:
             self._refuse(self._refusal or BadRequest("The request is not valid HTTP/1.1.", code="invalid_http"))
+        except TooLarge as refusal:
+            self._refuse(refusal)
 
     def eof_received(self) -> bool:
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._closing = True
         self._waiting.clear()
         self._listener.parted(self)
@@ -103,20 +111,30 @@ class Connection(asyncio.Protocol):
             self._exchange.client_left()
 
     def pause_writing(self) -> None:
+        self._full = True
+        self._unsent_bytes = self._transport.get_write_buffer_size() if self._transport is not None else 0
+        self.deadline_s = self._listener.now() + self._limits.stall_s_max
         if self._exchange is not None:
             self._exchange.pause()
 
     def resume_writing(self) -> None:
+        self._full = False
+        self._allow(self._limits.idle_s_max)
         if self._exchange is not None:
             self._exchange.resume()
+        else:
+            self._next()
 
     # httptools
 
     def on_message_begin(self) -> None:
-        self._reading = Call(self._listener.new_request_id(), started_s=self._listener.now())
-        self._body.clear()
-        self._body_bytes = self._head_bytes = self._headers = self._hosts = 0
+        now = self._listener.now()
+        self._reading = Call(self._listener.new_request_id(), started_s=now)
+        self._head_read = False
+        self._body = b""
+        self._head_bytes = self._held_bytes = self._headers = self._hosts = 0
         self._url = b""
+        self._allow(self._limits.head_s_max)
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -127,86 +145,144 @@ class Connection(asyncio.Protocol):
         self._count_head(len(name) + len(value) + 4)
         if self._headers > self._limits.headers_max:
             self._stop(TooLarge(f"More than {self._limits.headers_max} headers.", code="headers_too_large"))
-        keep = _KEPT.get(name.lower())
+        # After the body come trailers: nothing of what decides may stand there.
+        keep = None if self._head_read else _KEPT.get(name.lower())
         if keep is not None and self._reading is not None:
             keep(self, self._reading, value)
 
     def on_headers_complete(self) -> None:
         call = self._reading
         assert call is not None  # noqa: S101 - the parser begins every message
+        self._head_read = True
         call.method = self._parser.get_method().decode("latin-1")
-        call.http_1_0 = self._parser.get_http_version() == "1.0"
+        version = self._parser.get_http_version()
+        call.http_1_0 = version == "1.0"
         path = self._url.partition(b"?")[0]
         if not path.startswith(b"/") and path != b"*":
             self._stop(BadRequest("The request target must be a path.", code="invalid_http"))
         if self._hosts != 1 and not call.http_1_0:
             self._stop(BadRequest("Exactly one Host header is needed.", code="invalid_http"))
+        if version not in _VERSIONS or (call.chunked and call.http_1_0):
+            self._stop(BadRequest("The request is not valid HTTP/1.1.", code="invalid_http"))
+        if self._parser.should_upgrade():
+            self._stop(BadRequest("Protocol upgrades are not supported here.", code="upgrade_not_supported"))
         call.path = path.decode("latin-1")
-        self.deadline_s = self._listener.now() + self._limits.body_s_max
-        if call.expects_continue and self._transport is not None and self._exchange is None:
+        self._allow(self._limits.body_s_max)
+        if call.expects_continue and not call.http_1_0 and self._transport is not None and not self.busy:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, data: bytes) -> None:
-        self._body_bytes += len(data)
-        if self._body_bytes > self._limits.body_bytes_max:
-            self._stop(TooLarge(f"The body is larger than {self._limits.body_bytes_max} bytes. Send less."))
-        self._body.append(data)
+        if len(self._body) + len(data) > self._limits.body_bytes_max:
+            self._stop(self._too_large())
+        if not self._body:
+            self._body = data
+            return
+        if isinstance(self._body, bytes):
+            self._body = bytearray(self._body)
+        self._body += data
 
     def on_message_complete(self) -> None:
         call, self._reading = self._reading, None
         assert call is not None  # noqa: S101 - the parser begins every message
-        call.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        call.body = bytes(self._body)
+        self._body = b""
         call.keep_alive = self._parser.should_keep_alive()
-        if self._exchange is None:
-            self._begin(call)
-        else:
-            self._waiting.append(call)
-            if len(self._waiting) >= self._limits.pipelined_max and self._transport is not None:
-                self._transport.pause_reading()
+        self._deaf = not call.keep_alive
+        self._take(call)
 
     # What the listener asks and tells.
 
     @property
     def busy(self) -> bool:
-        """Whether a request is being answered."""
-        return self._exchange is not None
+        """Whether a request is being answered, or waits for that."""
+        return self._exchange is not None or bool(self._waiting)
 
     def answered(self) -> None:
         """The exchange is over: close, or take the next request."""
         exchange, self._exchange = self._exchange, None
         if self._transport is None or self._closing or exchange is None:
             return
-        self.deadline_s = self._listener.now() + self._limits.idle_s_max
-        if not exchange.call.keep_alive:
+        if exchange.call.refusal is not None:
+            self._linger()
+        elif not exchange.call.keep_alive:
             self.close()
-        elif self._waiting:
-            self._transport.resume_reading()
-            self._begin(self._waiting.popleft())
+        else:
+            self._allow(self._limits.idle_s_max if self._reading is None else self._limits.body_s_max)
+            self._next()
 
     def close(self) -> None:
         """End it after what was written has left."""
-        self._closing = True
+        self._closing = self._deaf = True
+        self.deadline_s = self._listener.now() + self._limits.stall_s_max
         if self._transport is not None:
             self._transport.close()
 
     def expire(self) -> None:
-        """A deadline has passed. Half a request gets 408, silence nothing."""
-        if self._transport is not None and self._reading is not None and not self.busy:
-            self._transport.write(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
-        self.close()
+        """A deadline has passed. Half a request gets 408, silence nothing; who takes no answer is cut off."""
+        unsent_bytes = self._transport.get_write_buffer_size() if self._transport is not None else 0
+        if self._full and unsent_bytes < self._unsent_bytes:
+            self._unsent_bytes = unsent_bytes
+            self.deadline_s = self._listener.now() + self._limits.stall_s_max
+        elif self._full or self._closing:
+            self._abort()
+        elif self._reading is not None:
+            self._refuse(TooSlow("The request did not arrive in time. Send it again, faster."))
+        else:
+            self.close()
 
-    def _begin(self, call: Call) -> None:
-        assert self._transport is not None  # noqa: S101 - a message came through it
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _allow(self, wait_s: float) -> None:
+        """The client has this long for its next step; no limit while it waits for us."""
+        self.deadline_s = self._listener.now() + wait_s if self._exchange is None else float("inf")
+
+    def _take(self, call: Call) -> None:
+        """Answer this request in its turn."""
+        self._waiting.append(call)
+        self._next()
+        if len(self._waiting) >= self._limits.pipelined_max and self._transport is not None:
+            self._transport.pause_reading()
+
+    def _next(self) -> None:
+        """Begin what waits, one at a time, and only while the client takes the answers."""
+        if not self._waiting or self._exchange is not None or self._full or self._transport is None:
+            return
+        call = self._waiting.popleft()
+        if self._waiting:
+            self._transport.resume_reading()
+        self._exchange = exchange = Exchange(
+            call, self._transport, self._listener.now, self._listener.is_draining, self._limits.stall_s_max
+        )
         self.deadline_s = float("inf")
-        self._exchange = Exchange(call, self._transport, self._listener.now, self._listener.is_draining)
-        self._listener.begin(self, self._exchange)
+        self._listener.begin(self, exchange)
+
+    def _linger(self) -> None:
+        """End it, but let the answer arrive: closing over bytes that nobody read would reset it away."""
+        assert self._transport is not None  # noqa: S101 - a refusal was written to it
+        self._closing = self._deaf = True
+        self.deadline_s = self._listener.now() + self._limits.linger_s_max
+        self._transport.resume_reading()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The body is larger than {self._limits.body_bytes_max} bytes. Send less.")
 
     def _count_head(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > self._limits.head_bytes_max:
-            self._stop(
-                TooLarge(f"The head is larger than {self._limits.head_bytes_max} bytes.", code="headers_too_large")
-            )
+            self._stop(self._head_too_large())
+
+    def _hold(self, size: int) -> None:
+        """The parser keeps a header to itself until it is whole, so what it was fed counts too."""
+        self._held_bytes += size
+        if self._held_bytes > self._limits.head_bytes_max:
+            raise self._head_too_large()
+
+    def _head_too_large(self) -> TooLarge:
+        return TooLarge(f"The head is larger than {self._limits.head_bytes_max} bytes.", code="headers_too_large")
 
     def _stop(self, refusal: Failure) -> None:
         """Leave the parser at once: it turns any exception of a callback into its own error."""
@@ -214,12 +290,15 @@ class Connection(asyncio.Protocol):
         raise refusal
 
     def _refuse(self, refusal: Failure) -> None:
-        """Answer what cannot be read, and end: where the next request would begin is not known."""
+        """Answer in its turn what cannot be read, then end: where the next request would begin is not known."""
+        if self._deaf:
+            return
         call = self._reading or Call(self._listener.new_request_id(), started_s=self._listener.now())
+        self._reading = None
+        self._deaf = True
         call.keep_alive = False
-        if self._transport is not None and self._exchange is None:
-            Exchange(call, self._transport, self._listener.now, self._listener.is_draining).fail(refusal)
-        self.close()
+        call.refusal = refusal
+        self._take(call)
 
 
 def _keep_authorization(connection: Connection, call: Call, value: bytes) -> None:
@@ -240,6 +319,18 @@ def _keep_origin(_: Connection, call: Call, value: bytes) -> None:
     call.origin = value
 
 
+def _keep_transfer_encoding(connection: Connection, call: Call, value: bytes) -> None:
+    if value.lower() != b"chunked":
+        connection._stop(BadRequest("Transfer-Encoding can only be chunked.", code="invalid_http"))  # noqa: SLF001 - its own
+    call.chunked = True
+
+
+def _check_length(connection: Connection, _: Call, value: bytes) -> None:
+    """Refuse before the body comes; that the length is a number, and the only one, is the parser's to see."""
+    if value.isdigit() and int(value) > connection._limits.body_bytes_max:  # noqa: SLF001 - its own
+        connection._stop(connection._too_large())  # noqa: SLF001 - its own
+
+
 def _keep_expect(_: Connection, call: Call, value: bytes) -> None:
     call.expects_continue = value.lower() == b"100-continue"
 
@@ -255,4 +346,6 @@ _KEPT: dict[bytes, Callable[[Connection, Call, bytes], None]] = {
     b"origin": _keep_origin,
     b"expect": _keep_expect,
     b"host": _count_host,
+    b"transfer-encoding": _keep_transfer_encoding,
+    b"content-length": _check_length,
 }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from parvis.api.inference.exchange import Exchange
 from parvis.core.errors import EngineBroke
 from parvis.domain.metering.records import Outcome
-from parvis.flows.ports import Delivery, House, InferenceRequest, Meters
+from parvis.flows.ports import House, InferenceRequest, Meters
 from parvis.flows.serve import serve
 
 _DONE = b"data: [DONE]\n\n"
@@ -19,9 +19,12 @@ class Desk:
     meters: Meters
 
     async def answer(self, exchange: Exchange, request: InferenceRequest) -> None:
-        """Let the story run; then, its usage being durable, send the final marker. Raises Failure before the first byte."""
+        """Let the story run; then, its usage being durable, send the final marker.
+
+        Raises Failure for every "no" that comes before the first byte.
+        """
         delivery = await serve(self.house, request, exchange)
-        self._count(request, delivery)
+        self.meters.answered(request.operation, delivery.outcome, delivery.tokens)
         if delivery.outcome is Outcome.ENGINE_BROKE:
             exchange.fail(
                 EngineBroke(delivery.error or "The engine stopped before the answer was complete. Try again.")
@@ -32,11 +35,3 @@ class Desk:
             exchange.answer(delivery.body)
             await exchange.drained()
             self.house.journal.close(request.request_id, delivered=not exchange.left)
-
-    def _count(self, request: InferenceRequest, delivery: Delivery) -> None:
-        labels = (request.operation.value, delivery.outcome.value)
-        self.meters.count("parvis_requests_total", labels)
-        tokens = delivery.tokens
-        for token_class in ("input", "cached", "output", "reasoning"):
-            if amount := getattr(tokens, token_class):
-                self.meters.count("parvis_tokens_total", (request.operation.value, token_class), amount)

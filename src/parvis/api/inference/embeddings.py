@@ -4,12 +4,15 @@ from parvis.api.inference.desk import Desk
 from parvis.api.inference.exchange import Exchange
 from parvis.domain.metering.records import Operation
 from parvis.flows.ports import InferenceRequest
+from parvis.wire.duplicates import refuse_duplicates
 from parvis.wire.embedding import read_embedding
 
 
 async def embeddings(desk: Desk, exchange: Exchange, _: str) -> None:
+    """Answer it. Raises Failure."""
     call = exchange.call
     body = read_embedding(call.body)
+    refuse_duplicates(call.body)
     await desk.answer(
         exchange,
         InferenceRequest(

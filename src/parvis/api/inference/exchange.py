@@ -5,7 +5,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from parvis.api.inference.call import Call
-from parvis.api.inference.statuses import headers_of, status_of
+from parvis.api.statuses import headers_of, status_of
 from parvis.core.errors import Failure
 from parvis.flows.ports import Flow
 from parvis.wire.problem import problem_json
@@ -26,10 +26,15 @@ _DRAIN_POLL_S_MAX = 0.05
 class Exchange:
     """Writes one response. Never raises for a client that has left; remembers it instead."""
 
-    __slots__ = ("_draining", "_flow", "_now", "_streaming", "_transport", "call", "left", "status")
+    __slots__ = ("_draining", "_flow", "_now", "_stall_s_max", "_streaming", "_transport", "call", "left", "status")
 
     def __init__(
-        self, call: Call, transport: asyncio.Transport, now: Callable[[], float], draining: Callable[[], bool]
+        self,
+        call: Call,
+        transport: asyncio.Transport,
+        now: Callable[[], float],
+        draining: Callable[[], bool],
+        stall_s_max: float,
     ) -> None:
         self.call = call
         self.left = False
@@ -37,6 +42,7 @@ class Exchange:
         self._transport = transport
         self._now = now
         self._draining = draining
+        self._stall_s_max = stall_s_max
         self._flow: Flow | None = None
         self._streaming = False
 
@@ -59,8 +65,12 @@ class Exchange:
         return self.left or self._transport.get_write_buffer_size() == 0
 
     async def drained(self) -> None:
-        pause_s = 0.0
+        pause_s, unsent_bytes, since_s = 0.0, 0, 0.0
         while not self.flushed():
+            if (size := self._transport.get_write_buffer_size()) != unsent_bytes:
+                unsent_bytes, since_s = size, self._now()
+            elif self._now() - since_s > self._stall_s_max:
+                self._transport.abort()  # who takes nothing for so long has left
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2 + 0.0005, _DRAIN_POLL_S_MAX)
 

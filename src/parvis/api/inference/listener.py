@@ -35,11 +35,13 @@ class Listener:
         limits: ListenerLimits,
         loop: asyncio.AbstractEventLoop,
         unix_ms: Callable[[], int],
+        refused: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.limits = limits
         self._handler = handler
         self._loop = loop
         self._unix_ms = unix_ms
+        self._refused = refused
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -92,6 +94,8 @@ class Listener:
 
     def joined(self, connection: Connection) -> None:
         self._connections.add(connection)
+        if len(self._connections) > self.limits.connections_max:
+            connection.close()
 
     def parted(self, connection: Connection) -> None:
         self._connections.discard(connection)
@@ -104,9 +108,10 @@ class Listener:
     async def _run(self, connection: Connection, exchange: Exchange) -> None:
         answered = False
         try:
-            await self._handler(exchange)
+            await self._answer(exchange)
             answered = True
         except Failure as failure:
+            self._refused(failure.code)
             exchange.fail(failure)
             answered = True
         finally:
@@ -115,6 +120,11 @@ class Listener:
                 request_id = exchange.call.request_id
                 exchange.fail(ServerBug(f"Something broke on our side. Quote {request_id} to your operator."))
             connection.answered()
+
+    async def _answer(self, exchange: Exchange) -> None:
+        if exchange.call.refusal is not None:
+            raise exchange.call.refusal
+        await self._handler(exchange)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

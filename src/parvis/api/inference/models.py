@@ -12,6 +12,7 @@ from parvis.domain.catalog.model import Model
 
 
 async def all_models(desk: Desk, exchange: Exchange, _: str) -> None:
+    """All models of the caller's, as one page."""
     directory = desk.house.directory
     shown = [model_card(model) for model in directory.models(directory.key(exchange.call.credential))]
     ids = [card["id"] for card in shown]
@@ -26,6 +27,7 @@ async def all_models(desk: Desk, exchange: Exchange, _: str) -> None:
 
 
 async def one_model(desk: Desk, exchange: Exchange, argument: str) -> None:
+    """The model of this id or alias. Raises NotFound."""
     directory = desk.house.directory
     name = unquote(argument)
     for model in directory.models(directory.key(exchange.call.credential)):

@@ -7,7 +7,7 @@ is a sum of products of integers, exact by construction.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from parvis.core.money import Money
+from parvis.core.money import ZERO, Money
 from parvis.core.tokens import TokenCount
 
 
@@ -60,8 +60,9 @@ class Charge(NamedTuple):
 
 def charge(due: Money, held: Money) -> Charge:
     """Never bill more than was held: what an engine reports above it is the operator's loss, by name."""
-    billed = min(due, held)
-    return Charge(billed, due - billed)
+    if due.pico_euro <= held.pico_euro:
+        return Charge(due, ZERO)
+    return Charge(held, Money(due.pico_euro - held.pico_euro))
 
 
 def price_in_force(lists: list[PriceList], model_id: str, at_unix_ms: int) -> PriceList | None:

@@ -35,7 +35,7 @@ class Capability(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model as customers see it and as engines serve it. Dates are ISO 8601; unknown facts are None, never guessed."""
+    """A model as customers see it and engines serve it. Dates are ISO 8601; unknown facts are None, never guessed."""
 
     id: str
     engine: str

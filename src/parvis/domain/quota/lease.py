@@ -34,13 +34,15 @@ class Lease(NamedTuple):
 
     def settle(self, hold: Money, billed: Money) -> "Lease":
         """End a hold: what was billed is spent, the rest is available again. Void is to settle at zero."""
-        if billed > hold:
+        if billed.pico_euro > hold.pico_euro:
             raise ValueError("a settlement is never above its hold")
-        return Lease(self.granted, self.held - hold, self.spent + billed)
+        held = Money(self.held.pico_euro - hold.pico_euro)
+        return Lease(self.granted, held, Money(self.spent.pico_euro + billed.pico_euro))
 
 
 def top_up(lease: Lease, wanted: Money, size: Money) -> Money:
     """How much more to ask control for: nothing while half a lease is free, else enough for `wanted` and one size."""
-    if lease.available >= wanted and lease.available.pico_euro * 2 >= size.pico_euro:
+    free = lease.granted.pico_euro - lease.held.pico_euro - lease.spent.pico_euro
+    if free >= wanted.pico_euro and free * 2 >= size.pico_euro:
         return ZERO
     return size + wanted

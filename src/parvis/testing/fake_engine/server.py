@@ -169,6 +169,7 @@ class FakeEngine:
             reasoning_field=self._options.reasoning_field,
             usage_at_end=at_end,
             usage_running=at_end and wanted.continuous_usage_stats and flavour == "vllm",
+            timings_running=fields.timings_per_token and flavour == "llamacpp" and not job.orders.no_usage,
             # A completion asks by a number, of which 0 means the chosen token alone; a chat by true.
             logprobs=None if fields.logprobs is None or fields.logprobs is False else alternatives,
         )

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from parvis.testing.fake_engine.answers import Answer, Choice, Json
+from parvis.testing.fake_engine.answers import CACHED_SHARE, Answer, Choice, Json
 from parvis.testing.fake_engine.commands import Commands
 
 Flavour = Literal["vllm", "llamacpp", "plain"]
@@ -43,6 +43,8 @@ class Shape(NamedTuple):
     usage_at_end: bool = False
     """The stream was asked to end with usage."""
     usage_running: bool = False
+    timings_running: bool = False
+    """llama.cpp was asked for its timings with each token."""
     logprobs: int | None = None
     """Alternatives for each token; None for no log-probabilities."""
 
@@ -100,11 +102,12 @@ def usage(shape: Shape, answer: Answer, orders: Commands) -> Json:
     return written
 
 
-def timings(answer: Answer) -> Json:
-    """llama.cpp's account of one request."""
-    prompt = sum(answer.prompt_tokens)
-    done = {"cache_n": answer.cached_tokens, "prompt_n": prompt - answer.cached_tokens, "prompt_ms": 1.5}
-    return done | {"predicted_n": answer.tokens, "predicted_ms": 2.5}
+def timings(answer: Answer, choice: Choice, done: int) -> Json:
+    """llama.cpp's account of one choice, which has computed so many tokens; each has a slot of its own."""
+    prompt = answer.prompt_tokens[choice.number * len(answer.prompt_tokens) // len(answer.choices)]
+    cached = prompt // CACHED_SHARE
+    read = {"cache_n": cached, "prompt_n": prompt - cached, "prompt_ms": 1.5}
+    return read | {"predicted_n": done, "predicted_ms": 2.5}
 
 
 def whole(shape: Shape, answer: Answer, orders: Commands) -> bytes:
@@ -113,7 +116,8 @@ def whole(shape: Shape, answer: Answer, orders: Commands) -> bytes:
         return GARBAGE
     extra: Json = {} if orders.no_usage else {"usage": usage(shape, answer, orders)}
     if shape.flavour == "llamacpp":
-        extra["timings"] = timings(answer)
+        last = answer.choices[-1]
+        extra["timings"] = timings(answer, last, last.tokens)
     choices = [_whole_choice(shape, choice) for choice in answer.choices]
     kind = "chat.completion" if shape.chat else "text_completion"
     return msgspec.json.encode(shape.envelope(kind, choices, **extra))

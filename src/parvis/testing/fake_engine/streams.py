@@ -57,7 +57,9 @@ def _opening(shape: Shape, answer: Answer, choice: Choice) -> bytes:
 
 
 def _running(shape: Shape, answer: Answer, choice: Choice, done: int) -> Json:
-    """vLLM's usage so far: of this choice and its prompt alone."""
+    """What is counted so far, of this choice and its prompt alone: vLLM's usage, llama.cpp's timings."""
+    if shape.timings_running and done:
+        return {"timings": timings(answer, choice, done)}
     if not shape.usage_running:
         return {}
     per_prompt = len(answer.choices) // len(answer.prompt_tokens)
@@ -104,12 +106,15 @@ def _ending(shape: Shape, answer: Answer, orders: Commands) -> Iterator[Event]:
     llama = shape.flavour == "llamacpp"
     account: Json = {"usage": usage(shape, answer, orders)} if shape.usage_at_end else {}
     alone = shape.usage_at_end and (shape.chat or not llama)
-    if llama:
-        account["timings"] = timings(answer)
     empty: Json = {"content": ""} if shape.flavour == "vllm" else {}
     for choice in answer.choices:
         if not _finishes_with_token(shape, choice):
-            extra = account if llama and not alone else _running(shape, answer, choice, choice.tokens)
+            extra = _running(shape, answer, choice, choice.tokens)
+            if llama and not alone:
+                extra = account | {"timings": timings(answer, choice, choice.tokens)}
             yield Event(shape.chunk([shape.delta(choice.number, empty, choice.finish_reason)], **extra))
+    if alone and llama:
+        last = answer.choices[-1]
+        account["timings"] = timings(answer, last, last.tokens)
     if alone:
         yield Event(shape.chunk([], **account))

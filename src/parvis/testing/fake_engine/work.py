@@ -52,6 +52,7 @@ class Fields(msgspec.Struct):
     input: str | list[Any] | None = None
     stream: bool | None = False
     stream_options: StreamOptions | None = None
+    timings_per_token: bool = False
     n: Positive | None = 1
     max_tokens: Positive | None = None
     max_completion_tokens: Positive | None = None

@@ -1,0 +1,240 @@
+"""A client that remembers what it really received: the oracle of tests that cut, kill and leave.
+
+    async with Caller(running.port, running.api_key) as caller:
+        seen = await caller.ask("/v1/chat/completions", body)
+        assert seen.answered and seen.tokens == 8
+
+It stands on bare sockets, so that it costs little beside what it measures and sees every byte as it came. It retries
+nothing.
+"""
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import httptools
+import msgspec
+
+Json = dict[str, Any]
+GOOD = 200
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[Json] | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta = msgspec.field(default_factory=_Delta)
+    text: str | None = None
+    index: int = 0
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] = []
+
+
+_chunk = msgspec.json.Decoder(_Chunk).decode
+
+
+@dataclass(slots=True, kw_only=True)
+class Seen:
+    """What came back of one request."""
+
+    body: Json
+    """What was asked."""
+    stream: bool
+    request_id: str = ""
+    """Of the response's head; empty when not even that came."""
+    status: int = 0
+    received: bytearray = field(default_factory=bytearray)
+    """The body, without HTTP's framing."""
+    whole: bool = False
+    """The response ended as HTTP says that it should."""
+    done: bool = False
+    """`[DONE]` was received."""
+    tokens: int = 0
+    """Of a stream: events that carry output, each one token unless the engine bundles them."""
+    texts: dict[int, str] = field(default_factory=dict)
+    """Of a stream: the output of each choice so far, reasoning and arguments of calls included."""
+    left_at_s: float | None = None
+    """When we closed the connection (`time.monotonic`), if we did."""
+
+    @property
+    def answered(self) -> bool:
+        """The whole answer was received: a stream's final marker, or the whole body."""
+        return self.status == GOOD and (self.done if self.stream else self.whole)
+
+    def json(self) -> Json:
+        """The body of a whole answer, or of an error."""
+        decoded: Json = msgspec.json.decode(self.received)
+        return decoded
+
+    def take(self, event: bytes) -> None:
+        """Note one whole event."""
+        payload = event.removeprefix(b"data: ")
+        if payload == b"[DONE]":
+            self.done = True
+            return
+        for choice in _chunk(payload).choices:
+            text = (choice.delta.content or "") + (choice.delta.reasoning_content or "") + (choice.text or "")
+            text += "".join(call.get("function", {}).get("arguments", "") for call in choice.delta.tool_calls or ())
+            if text:
+                self.tokens += 1
+                self.texts[choice.index] = self.texts.get(choice.index, "") + text
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, one request at a time."""
+
+    def __init__(self) -> None:
+        self.open = False
+        self._transport: asyncio.Transport
+        self._parser = httptools.HttpResponseParser(self)
+        self._seen: Seen | None = None
+        self._end: asyncio.Future[None] | None = None
+        self._leave_after: int | None = None
+        self._read = 0
+        self._keep_alive = False
+
+    async def ask(self, request: bytes, seen: Seen, leave_after: int | None) -> bool:
+        """Send, and return when it is over. True when the connection can be used again."""
+        if not self.open:
+            return False
+        self._seen, self._leave_after, self._read = seen, leave_after, 0
+        self._end = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        try:
+            await self._end
+        finally:
+            self._seen = None
+        return self.open and self._keep_alive
+
+    def leave(self) -> None:
+        """Close now, whatever is still on its way."""
+        seen, self._seen = self._seen, None  # what comes from now on was not received
+        if seen is not None:
+            seen.left_at_s = time.monotonic()
+        self.open = False
+        self._transport.abort()
+        self._over()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self.open = True
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self.open = False
+        self._over()
+
+    # httptools
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._seen is not None and name == b"x-request-id":
+            self._seen.request_id = value.decode()
+
+    def on_headers_complete(self) -> None:
+        if self._seen is not None:
+            self._seen.status = self._parser.get_status_code()
+
+    def on_body(self, data: bytes) -> None:
+        seen = self._seen
+        if seen is None:
+            return
+        seen.received += data
+        if seen.stream and seen.status == GOOD:
+            self._take_events(seen)
+
+    def on_message_complete(self) -> None:
+        self._keep_alive = self._parser.should_keep_alive()
+        if self._seen is not None:
+            self._seen.whole = True
+        self._over()
+
+    def _take_events(self, seen: Seen) -> None:
+        while (end := seen.received.find(b"\n\n", self._read)) >= 0:
+            event = bytes(seen.received[self._read : end])
+            self._read = end + 2
+            seen.take(event)
+            if self._leave_after is not None and seen.tokens >= self._leave_after:
+                self.leave()
+                return
+
+    def _over(self) -> None:
+        if self._end is not None and not self._end.done():
+            self._end.set_result(None)
+
+
+class Caller:
+    """Asks one service by one key. Connections are kept and used again."""
+
+    def __init__(self, port: int, api_key: str) -> None:
+        self._port = port
+        self._head = f"host: 127.0.0.1:{port}\r\nauthorization: Bearer {api_key}\r\n"
+        self._idle: deque[_Connection] = deque()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        while self._idle:
+            self._idle.pop().leave()
+
+    async def ask(
+        self, path: str, body: Json, *, leave_after: int | None = None, leave_in_s: float | None = None
+    ) -> Seen:
+        """Ask, and wait for the end. Never raises for what the service does: what came is in `Seen`.
+
+        Leave (close the connection) after so many output events, or after so many seconds.
+        """
+        seen = Seen(body=body, stream=bool(body.get("stream")))
+        try:
+            connection = await self._connection()
+        except OSError:
+            return seen
+        alarm = None
+        if leave_in_s is not None:
+            alarm = asyncio.get_running_loop().call_later(leave_in_s, connection.leave)
+        reusable = False
+        try:
+            reusable = await connection.ask(self._request(path, body), seen, leave_after)
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+            if reusable:
+                self._idle.append(connection)
+            else:
+                connection.leave()
+        return seen
+
+    async def _connection(self) -> _Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.open:
+                return connection
+        _, connection = await asyncio.get_running_loop().create_connection(_Connection, "127.0.0.1", self._port)
+        return connection
+
+    def _request(self, path: str, body: Json) -> bytes:
+        data = msgspec.json.encode(body)
+        head = (
+            f"POST {path} HTTP/1.1\r\n{self._head}content-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
+        )
+        return head.encode() + data
+
+
+def chat(content: str, *, stream: bool = True, model: str = "fake-8b", **more: Any) -> Json:
+    """A chat request of one user message, in which commands for the fake engine may stand."""
+    return {"model": model, "messages": [{"role": "user", "content": content}], "stream": stream, **more}

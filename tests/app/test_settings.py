@@ -1,0 +1,186 @@
+"""Machine settings: strict, overridable, and safe before they are convenient."""
+
+from pathlib import Path
+
+import pytest
+
+from parvis.core.errors import Misconfigured
+from parvis.domain.fleet.replica import EngineKind
+from parvis.settings import Settings, load
+
+
+def settings(home: Path, toml: str = "", **environ: str) -> Settings:
+    (home / "parvis.toml").write_text(toml)
+    return load(home, {f"PARVIS_{name}": text for name, text in environ.items()})
+
+
+def refusal(home: Path, toml: str = "", **environ: str) -> str:
+    with pytest.raises(Misconfigured) as refused:
+        settings(home, toml, **environ)
+    return str(refused.value)
+
+
+# ------------------------------------------------------------------------------------------------- defaults
+
+
+def test_nothing_needs_to_be_set(tmp_path: Path) -> None:
+    ready = load(tmp_path, {})
+    assert ready.home == tmp_path
+    assert ready.store_url == f"sqlite:///{tmp_path}/parvis.sqlite"
+    assert (ready.inference.host, ready.inference.port) == ("127.0.0.1", 8000)
+    assert {engine.weights for engine in ready.engines.values()} == {
+        "builtin:smollm2-135m-instruct",
+        "builtin:all-minilm-l6-v2",
+    }
+
+
+def test_the_home_is_the_argument_then_the_variable_then_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load(tmp_path / "a", {"PARVIS_HOME": "b"}).home == tmp_path / "a"
+    assert load(None, {"PARVIS_HOME": "b"}).home == tmp_path / "b"
+    assert load(None, {}).home == tmp_path / "data"
+
+
+def test_the_defaults_listen_on_loopback_only(tmp_path: Path) -> None:
+    ready = load(tmp_path, {})
+    assert {listener.host for listener in (ready.inference, ready.console, ready.operator)} == {"127.0.0.1"}
+
+
+# ---------------------------------------------------------------------------------------------- unknown names
+
+
+@pytest.mark.parametrize(
+    ("toml", "name"),
+    [
+        ("infernce = {}", "infernce"),
+        ("[inference]\nlissen = '127.0.0.1:1'", "lissen"),
+        ("[console]\ntls_cert = 'x'", "tls_cert"),
+        ("[engines.mine]\naddress = 'x'", "address"),
+        ("home = '/elsewhere'", "home"),
+    ],
+)
+def test_an_unknown_name_is_refused_by_name(tmp_path: Path, toml: str, name: str) -> None:
+    sentence = refusal(tmp_path, toml)
+    assert f"`{name}`" in sentence
+    assert str(tmp_path / "parvis.toml") in sentence
+    assert sentence.endswith(".")
+
+
+@pytest.mark.parametrize("name", ["LISTEN", "INFERENCE", "HOMES", "", "STORE_URL"])
+def test_a_variable_that_names_no_section_is_refused(tmp_path: Path, name: str) -> None:
+    sentence = refusal(tmp_path, **{name: "x"})
+    assert f"PARVIS_{name} is unknown" in sentence
+    assert "PARVIS_SECTION__NAME" in sentence
+
+
+@pytest.mark.parametrize("name", ["INFERENCE__LISSEN", "INFERNCE__LISTEN", "INFERENCE__LISTEN__HOST"])
+def test_a_variable_that_names_no_setting_is_refused(tmp_path: Path, name: str) -> None:
+    assert "`" in refusal(tmp_path, **{name: "127.0.0.1:9000"})
+
+
+def test_a_variable_below_a_value_of_the_file_is_refused(tmp_path: Path) -> None:
+    toml = "[inference]\nlisten = '127.0.0.1:9000'"
+    assert "PARVIS_INFERENCE__LISTEN__HOST" in refusal(tmp_path, toml, INFERENCE__LISTEN__HOST="x")
+    assert "PARVIS_STORE__URL" in refusal(tmp_path, "store = 'x'", STORE__URL="x")
+
+
+def test_other_programs_variables_are_none_of_ours(tmp_path: Path) -> None:
+    assert load(tmp_path, {"PATH": "/bin", "XPARVIS_A": "b"}) == load(tmp_path, {})
+
+
+# -------------------------------------------------------------------------------------------------- overrides
+
+
+def test_a_variable_goes_before_the_file(tmp_path: Path) -> None:
+    toml = "[inference]\nlisten = '127.0.0.1:9000'\nworkers = 2"
+    ready = settings(tmp_path, toml, INFERENCE__LISTEN="[::1]:9001", INFERENCE__PLAIN_BEYOND_LOOPBACK="true")
+    assert (ready.inference.host, ready.inference.port) == ("::1", 9001)
+    assert ready.inference.plain_beyond_loopback
+    assert ready.inference.workers == 2
+
+
+def test_a_variable_reaches_an_engine_by_its_name(tmp_path: Path) -> None:
+    toml = "[engines.mine]\nkind = 'vllm'\nmodel = 'm'\naddresses = ['http://127.0.0.1:1']"
+    ready = settings(tmp_path, toml, ENGINES__MINE__PARALLEL="3")
+    assert ready.engines.keys() == {"mine"}
+    assert (ready.engines["mine"].kind, ready.engines["mine"].parallel) == (EngineKind.VLLM, 3)
+
+
+def test_the_store_url_can_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql://u:secret@127.0.0.1/db\n")
+    ready = settings(tmp_path, STORE__URL_FILE=str(tmp_path / "url"))
+    assert ready.store_url == "postgresql://u:secret@127.0.0.1/db"
+    assert "secret" not in repr(ready)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    ready = settings(tmp_path, STORE__URL_FILE="nowhere")
+    with pytest.raises(Misconfigured, match=r"store\.url_file = nowhere cannot be read"):
+        _ = ready.store_url
+
+
+# ------------------------------------------------------------------------------------------------------ values
+
+
+@pytest.mark.parametrize("toml", ["[inference", "a = ", "\x00"])
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path, toml: str) -> None:
+    assert "parvis.toml cannot be read" in refusal(tmp_path, toml)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "parvis.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(Misconfigured, match="cannot be read"):
+        load(tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("INFERENCE__WORKERS", "0"), ("INFERENCE__WORKERS", "many"), ("MONEY__LEASE_EURO", "0.5"), ("INFERENCE__DRAIN_S_MAX", "3601")],
+)
+def test_a_value_out_of_its_range_is_refused_at_its_place(tmp_path: Path, name: str, text: str) -> None:
+    assert "$." + name.lower().replace("__", ".") in refusal(tmp_path, **{name: text})
+
+
+@pytest.mark.parametrize(
+    "listen", ["8000", "localhost:8000", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", ":8000", "127.0.0.1:x", ""]
+)
+@pytest.mark.parametrize("listener", ["INFERENCE", "CONSOLE", "OPERATOR"])
+def test_an_address_is_a_number_and_a_port(tmp_path: Path, listener: str, listen: str) -> None:
+    assert refusal(tmp_path, **{f"{listener}__LISTEN": listen}).startswith(f"{listener.lower()}.listen = '{listen}'")
+
+
+@pytest.mark.parametrize("toml", ["model = 'm'", "weights = 'w'\naddresses = ['http://127.0.0.1:1']"])
+def test_an_engine_is_either_weights_or_addresses(tmp_path: Path, toml: str) -> None:
+    assert "engines.mine needs either" in refusal(tmp_path, f"[engines.mine]\n{toml}")
+
+
+# --------------------------------------------------------------------------------------------------------- TLS
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:8000", "[::]:8000", "192.0.2.1:8000"])
+def test_nothing_is_served_beyond_loopback_without_tls(tmp_path: Path, address: str) -> None:
+    sentence = refusal(tmp_path, INFERENCE__LISTEN=address)
+    assert address in sentence
+    assert "plain_beyond_loopback" in sentence
+
+
+@pytest.mark.parametrize(
+    "consent",
+    [{"INFERENCE__TLS_CERT": "c", "INFERENCE__TLS_KEY": "k"}, {"INFERENCE__PLAIN_BEYOND_LOOPBACK": "true"}],
+)
+def test_beyond_loopback_needs_tls_or_a_word(tmp_path: Path, consent: dict[str, str]) -> None:
+    ready = settings(tmp_path, INFERENCE__LISTEN="192.0.2.1:8000", **consent)
+    assert ready.inference.host == "192.0.2.1"
+
+
+@pytest.mark.parametrize("half", ["TLS_CERT", "TLS_KEY"])
+def test_half_a_certificate_is_refused(tmp_path: Path, half: str) -> None:
+    assert "go together" in refusal(tmp_path, **{f"INFERENCE__{half}": "x"})
+
+
+@pytest.mark.parametrize("listener", ["console", "operator"])
+def test_the_administration_stays_on_loopback(tmp_path: Path, listener: str) -> None:
+    sentence = refusal(tmp_path, **{f"{listener.upper()}__LISTEN": "0.0.0.0:1"})
+    assert sentence.startswith(f"{listener}.listen must be a loopback address")

@@ -1,0 +1,142 @@
+"""Keys: a form that typing errors do not survive, a comparison that only the right secret passes."""
+
+import hashlib
+import hmac
+import string
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parvis.core.ids import ALPHABET
+from parvis.core.secret import Secret
+from parvis.domain.identity.api_key import ApiKey, may_use, secret_digest, secret_matches
+from parvis.domain.identity.key_text import KeyText, new_key, read_key, write_key
+from parvis.domain.identity.permission import (
+    CUSTOMER_PERMISSIONS,
+    OPERATOR_PERMISSIONS,
+    Permission,
+    customer,
+    operator,
+)
+
+keys = st.binary(min_size=56, max_size=56).map(lambda drawn: new_key(lambda _: drawn))
+characters = st.sampled_from(string.printable) | st.characters()
+peppers = st.binary(min_size=32, max_size=32)
+
+
+def text_of(key: KeyText) -> str:
+    return write_key(key.key_id, key.secret).reveal()
+
+
+def same(a: KeyText | None, b: KeyText) -> bool:
+    return a is not None and (a.key_id, a.secret.reveal()) == (b.key_id, b.secret.reveal())
+
+
+# ------------------------------------------------------------------------------------------------ the text
+
+
+@given(keys)
+def test_a_key_reads_back_as_it_was_written(key: KeyText) -> None:
+    assert same(read_key(text_of(key)), key)
+
+
+@given(keys, st.data(), characters)
+def test_any_single_changed_character_is_refused(key: KeyText, data: st.DataObject, other: str) -> None:
+    text = text_of(key)
+    place = data.draw(st.integers(0, len(text) - 1))
+    changed = text[:place] + other + text[place + 1 :]
+    assert changed == text or read_key(changed) is None
+
+
+@given(keys)
+def test_two_swapped_neighbours_are_refused(key: KeyText) -> None:
+    text = text_of(key)
+    swapped = [text[:n] + text[n + 1] + text[n] + text[n + 2 :] for n in range(len(text) - 1)]
+    assert [other for other in swapped if other != text and read_key(other) is not None] == []
+
+
+@given(keys, st.data(), characters)
+def test_a_lost_or_added_character_is_refused(key: KeyText, data: st.DataObject, extra: str) -> None:
+    text = text_of(key)
+    place = data.draw(st.integers(0, len(text)))
+    assert read_key(text[:place] + extra + text[place:]) is None
+    assert place == len(text) or read_key(text[:place] + text[place + 1 :]) is None
+
+
+@given(st.text())
+def test_no_other_text_is_read_or_raises(text: str) -> None:
+    assert read_key(text) is None
+    assert read_key(f"sk-parvis_{text}") is None
+
+
+@given(keys)
+def test_a_key_tells_its_secret_to_nobody(key: KeyText) -> None:
+    secret = key.secret.reveal()
+    shown = f"{key!r} {read_key(text_of(key))!r} {write_key(key.key_id, key.secret)}"
+    assert secret not in shown
+    assert key.key_id in shown
+
+
+def test_a_key_has_the_randomness_that_it_was_given() -> None:
+    key = new_key(lambda count: bytes(range(count)))
+    assert key.key_id == ALPHABET[:16]
+    assert key.secret.reveal() == (ALPHABET * 2)[16:56]
+
+
+# ---------------------------------------------------------------------------------------------- the comparison
+
+
+def api_key(*digests: bytes) -> ApiKey:
+    return ApiKey("k1", "org", "tenant", "name", digests)
+
+
+@given(peppers, st.lists(st.text(min_size=1), min_size=1, max_size=2, unique=True), st.text(min_size=1))
+def test_a_live_secret_matches_and_no_other(pepper: bytes, live: list[str], presented: str) -> None:
+    key = api_key(*[secret_digest(pepper, "k1", Secret(text)) for text in live])
+    assert secret_matches(key, secret_digest(pepper, "k1", Secret(presented))) == (presented in live)
+
+
+@given(peppers, st.text(min_size=1))
+def test_a_secret_counts_only_for_its_own_key_and_pepper(pepper: bytes, secret: str) -> None:
+    key = api_key(secret_digest(pepper, "k1", Secret(secret)))
+    other_pepper = bytes([pepper[0] ^ 1]) + pepper[1:]
+    assert not secret_matches(key, secret_digest(pepper, "k2", Secret(secret)))
+    assert not secret_matches(key, secret_digest(other_pepper, "k1", Secret(secret)))
+
+
+def test_a_digest_is_hmac_sha_256() -> None:
+    assert secret_digest(b"p", "id", Secret("s")) == hmac.new(b"p", b"id:s", hashlib.sha256).digest()
+
+
+def test_a_key_without_live_secrets_matches_nothing() -> None:
+    assert not secret_matches(api_key(), b"")
+    assert not secret_matches(api_key(b"x" * 32), b"")
+
+
+@pytest.mark.parametrize(
+    ("models", "allowed"), [(("*",), True), (("m",), True), (("n", "m"), True), (("n",), False), ((), False)]
+)
+def test_a_key_may_use_the_models_of_its_list(models: tuple[str, ...], allowed: bool) -> None:  # noqa: FBT001 - a table's column
+    assert may_use(replace(api_key(), models=models), "m") is allowed
+
+
+# ------------------------------------------------------------------------------------------------- permissions
+
+
+def test_customers_see_their_own_and_operators_never_do() -> None:
+    own = {permission for permission in Permission if permission.startswith("own.")}
+    assert own <= CUSTOMER_PERMISSIONS
+    assert not own & OPERATOR_PERMISSIONS
+    assert frozenset(Permission) == CUSTOMER_PERMISSIONS | OPERATOR_PERMISSIONS
+
+
+def test_customers_change_nothing() -> None:
+    assert [permission for permission in CUSTOMER_PERMISSIONS if permission.endswith(".write")] == []
+
+
+def test_a_principal_is_named_by_its_key_id() -> None:
+    assert customer(api_key(b"digest")).name == "key k1"
+    assert customer(api_key()).permissions == CUSTOMER_PERMISSIONS
+    assert (operator().key, operator().permissions) == (None, OPERATOR_PERMISSIONS)
