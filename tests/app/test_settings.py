@@ -34,9 +34,7 @@ def test_nothing_needs_to_be_set(tmp_path: Path) -> None:
     }
 
 
-def test_the_home_is_the_argument_then_the_variable_then_data(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_home_is_the_argument_then_the_variable_then_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert load(tmp_path / "a", {"PARVIS_HOME": "b"}).home == tmp_path / "a"
     assert load(None, {"PARVIS_HOME": "b"}).home == tmp_path / "b"
@@ -137,7 +135,12 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("INFERENCE__WORKERS", "0"), ("INFERENCE__WORKERS", "many"), ("MONEY__LEASE_EURO", "0.5"), ("INFERENCE__DRAIN_S_MAX", "3601")],
+    [
+        ("INFERENCE__WORKERS", "0"),
+        ("INFERENCE__WORKERS", "many"),
+        ("MONEY__LEASE_EURO", "0.5"),
+        ("INFERENCE__DRAIN_S_MAX", "3601"),
+    ],
 )
 def test_a_value_out_of_its_range_is_refused_at_its_place(tmp_path: Path, name: str, text: str) -> None:
     assert "$." + name.lower().replace("__", ".") in refusal(tmp_path, **{name: text})

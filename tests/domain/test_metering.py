@@ -1,7 +1,6 @@
 """From a journal's records to bookings: each request at most once, none forgotten, nothing above its hold."""
 
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -67,7 +66,7 @@ def test_a_whole_answer_that_costs_nothing_waits_for_nobody() -> None:
 def test_a_whole_answer_whose_client_had_gone_is_written_off() -> None:
     alive, _ = replayed(started(streamed=False), settled(due=130), Closed((), ("r",)))
     assert [record.settled for record in alive] == [
-        replace(settled(due=130), outcome=Outcome.IN_DOUBT, billed_pico_euro=0, written_off_pico_euro=130)
+        settled(due=130)._replace(outcome=Outcome.IN_DOUBT, billed_pico_euro=0, written_off_pico_euro=130)
     ]
 
 
@@ -75,7 +74,7 @@ def test_a_whole_answer_in_doubt_at_death_is_written_off() -> None:
     alive, rest = replayed(started(streamed=False), settled())
     assert alive == []
     assert [record.settled for record in rest] == [
-        replace(settled(), outcome=Outcome.IN_DOUBT, billed_pico_euro=0, written_off_pico_euro=60)
+        settled()._replace(outcome=Outcome.IN_DOUBT, billed_pico_euro=0, written_off_pico_euro=60)
     ]
 
 
@@ -100,7 +99,7 @@ def test_a_request_lost_before_its_first_mark_costs_nothing() -> None:
 
 
 def test_a_retry_on_another_replica_is_the_same_request() -> None:
-    again = replace(started(), replica_id="e-1")
+    again = started()._replace(replica_id="e-1")
     assert replayed(started(), again, settled())[0] == [UsageRecord(again, settled())]
 
 
@@ -118,7 +117,7 @@ def lives(draw: st.DrawFn, request_id: str) -> list[Record]:
     dues = sorted(draw(st.lists(st.integers(0, 2 * HELD), min_size=1, max_size=4)))
     records: list[Record] = [started(request_id, streamed=streamed)]
     if draw(st.booleans()):
-        records.append(replace(started(request_id, streamed=streamed), replica_id="e-1"))
+        records.append(started(request_id, streamed=streamed)._replace(replica_id="e-1"))
     if streamed:
         records += [Marked(request_id, TokenCount(output=due), due) for due in dues[:-1]]
     records.append(settled(request_id, dues[-1]))

@@ -116,10 +116,7 @@ def test_no_request_exceeds_its_worst_case(
         choices=choices,
         prompts=prompts,
     )
-    seen = [
-        data.draw(st.integers(0, min(template + part, context)))
-        for part in shares(input_bytes, prompts)
-    ]
+    seen = [data.draw(st.integers(0, min(template + part, context))) for part in shares(input_bytes, prompts)]
     answer_max = context if asked is None else min(asked, context)
     answers = data.draw(st.lists(st.integers(0, answer_max), max_size=choices * prompts))
     assert sum(seen) <= worst.input_tokens_max
@@ -140,7 +137,5 @@ def test_a_worst_case_is_tight() -> None:
 
 
 def test_nothing_exceeds_the_context() -> None:
-    worst = worst_case(
-        input_bytes=10**6, template_tokens=20, context_tokens=1000, output_tokens_max=None, choices=1
-    )
+    worst = worst_case(input_bytes=10**6, template_tokens=20, context_tokens=1000, output_tokens_max=None, choices=1)
     assert (worst.input_tokens_max, worst.output_tokens_max, worst.output_tokens_each) == (1000, 1000, 1000)

@@ -133,6 +133,9 @@ def test_what_sdks_echo_of_an_answer_is_taken_back() -> None:
     [
         ("metadata", {"a": "b"}),
         ("store", True),
+        ("store", False),
+        ("metadata", {}),
+        ("user", ""),
         ("user", "u"),
         ("service_tier", "auto"),
         ("safety_identifier", "s"),
@@ -239,7 +242,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "guided_regex": ({"guided_regex": "(a*)*"}, "unknown_parameter", "guided_regex"),
     "cache_salt": ({"cache_salt": "x"}, "unknown_parameter", "cache_salt"),
     "priority": ({"priority": -1}, "unknown_parameter", "priority"),
-    "a name that nobody knows": ({"temprature": 1}, "unknown_parameter", "temprature"),
+    "a name that nobody knows": ({"warmth": 1}, "unknown_parameter", "warmth"),
     "an unknown name with a line break": ({"a\nb": 1}, "unknown_parameter", "a\nb"),
     "an unknown name within": ({"messages": [{**USER, "weight": 1}]}, "unknown_parameter", "messages[0].weight"),
     "functions": ({"functions": []}, "unsupported_parameter", "functions"),

@@ -125,6 +125,4 @@ def test_base64_is_little_endian_floats_of_32_bits() -> None:
 @given(st.text(), st.none() | st.text(), st.none() | st.text())
 def test_an_error_has_its_four_keys_always(message: str, code: str | None, param: str | None) -> None:
     error = msgspec.json.decode(problem_json(message, "invalid_request_error", code, param))
-    assert error == {
-        "error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}
-    }
+    assert error == {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}}

@@ -38,7 +38,20 @@ def spliced(first: bytes, payload: bytes, *, usage_null: bool = False) -> bytes:
 # ------------------------------------------------------------------------------------------------- any chunk
 
 tricky = st.sampled_from(
-    ['"usage":{}', '"usage":null', '{,', ',"usage":null', '"id":"theirs"', "theirs", '"created":1', "\\", '"', "{", "é", "\u2028"]
+    [
+        '"usage":{}',
+        '"usage":null',
+        "{,",
+        ',"usage":null',
+        '"id":"theirs"',
+        "theirs",
+        '"created":1',
+        "\\",
+        '"',
+        "{",
+        "é",
+        "\u2028",
+    ]
 )
 texts = st.lists(tricky | st.text(max_size=5), max_size=4).map("".join)
 deltas = st.fixed_dictionaries(
@@ -48,7 +61,9 @@ deltas = st.fixed_dictionaries(
         "reasoning_content": texts,
         "role": st.just("assistant"),
         "tool_calls": st.lists(
-            st.fixed_dictionaries({"index": st.integers(0, 3), "id": texts, "function": st.fixed_dictionaries({"arguments": texts})}),
+            st.fixed_dictionaries(
+                {"index": st.integers(0, 3), "id": texts, "function": st.fixed_dictionaries({"arguments": texts})}
+            ),
             max_size=2,
         ),
     },
@@ -85,7 +100,10 @@ def expected(first: dict[str, Any], chunk: dict[str, Any], *, usage_null: bool) 
 
 @given(chunks(st.just(1)), chunks(st.integers(1, 12)), writers, st.booleans())
 def test_a_chunk_is_the_same_but_for_what_must_change(
-    first: dict[str, Any], chunk: dict[str, Any], write: Write, usage_null: bool  # noqa: FBT001 - drawn
+    first: dict[str, Any],
+    chunk: dict[str, Any],
+    write: Write,
+    usage_null: bool,  # noqa: FBT001 - drawn
 ) -> None:
     first = {name: value for name, value in first.items() if name != "choices"}
     assume(not any(call["id"] == "theirs" for call in calls(chunk)))
@@ -107,7 +125,9 @@ def test_a_chunk_that_is_already_ours_is_not_touched(chunk: dict[str, Any], writ
 
 
 def chunk_saying(text: str, **fields: Any) -> bytes:
-    return msgspec.json.encode({"choices": [{"index": 0, "delta": {"content": text}}], "id": "theirs", "created": 7, **fields})
+    return msgspec.json.encode(
+        {"choices": [{"index": 0, "delta": {"content": text}}], "id": "theirs", "created": 7, **fields}
+    )
 
 
 @pytest.mark.parametrize("text", ['"usage":{}', '{, "a": 1', '"id":"theirs"', 'x,"usage":null', '{"timings":{}}'])

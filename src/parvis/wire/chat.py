@@ -66,7 +66,7 @@ class ToolCall(Struct, forbid_unknown_fields=True):
     id: str
     function: CalledFunction
     type: Literal["function"] = "function"  # sent on even if it was left out: engines ask for it
-    index: int | None | UnsetType = UNSET
+    index: int | UnsetType | None = UNSET
 
 
 class Message(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -189,6 +189,7 @@ _WITHOUT_EFFECT = (
     "modalities",
 )
 _without_effect = attrgetter(*_WITHOUT_EFFECT)
+_NONE_GIVEN = (None,) * len(_WITHOUT_EFFECT)
 _decoder = msgspec.json.Decoder(ChatBody)
 
 
@@ -210,7 +211,7 @@ def read_chat(body: bytes) -> ChatBody:
         raise BadRequest("'stream_options' needs 'stream': true.", param="stream_options")
     if chat.max_tokens is not None and chat.max_completion_tokens is not None:
         raise BadRequest("Set 'max_completion_tokens' or 'max_tokens', not both.", param="max_tokens")
-    if any(_without_effect(chat)):
+    if _without_effect(chat) != _NONE_GIVEN:
         for name in _WITHOUT_EFFECT:
             setattr(chat, name, None)
     return chat

@@ -113,7 +113,8 @@ def _refuse_cycles(schema: dict[str, Any], param: str) -> None:
     for ref in _references(schema):
         if ref not in definitions:
             raise BadRequest(
-                f"The schema in '{param}' refers to '{ref}'. Only '#/$defs/NAME' of the same schema can be used.",
+                f"The schema in '{param}' refers to '{ref[:QUOTE_CHARS_MAX]}'. "
+                "Only '#/$defs/NAME' of the same schema can be used.",
                 code="invalid_schema",
                 param=param,
             )

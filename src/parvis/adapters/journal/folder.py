@@ -21,7 +21,17 @@ def make_locked(folder: Path) -> int:
     hidden.mkdir(mode=0o700, parents=True)
     descriptor = hold_lock(hidden)
     hidden.rename(folder)
+    sync_folder(folder.parent)
     return descriptor
+
+
+def sync_folder(folder: Path) -> None:
+    """The names in it are on disk on return."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def hold_lock(folder: Path) -> int:

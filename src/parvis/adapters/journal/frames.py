@@ -3,6 +3,7 @@
 A torn or altered frame fails its length or its checksum; reading ends there.
 """
 
+import mmap
 import struct
 import zlib
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import msgspec
 from parvis.domain.metering.records import Closed, Marked, Record, Settled, Started
 
 _HEAD = struct.Struct("<II")
+HEAD_BYTES = _HEAD.size
 PAYLOAD_BYTES_MAX = 1 << 20
 _KINDS: tuple[type[Record], ...] = (Started, Marked, Settled, Closed)
 _TAGS = {kind: tag for tag, kind in enumerate(_KINDS)}
@@ -26,7 +28,7 @@ def frame(sequence: int, record: Record) -> bytes:
     return _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
 
 
-def frames(data: bytes, offset: int = 0) -> Iterator[tuple[int, Record, int]]:
+def frames(data: bytes | mmap.mmap, offset: int = 0) -> Iterator[tuple[int, Record, int]]:
     """Read (sequence, record, offset behind it) until the first frame that is not whole."""
     while offset + _HEAD.size <= len(data):
         length, checksum = _HEAD.unpack_from(data, offset)

@@ -1,10 +1,11 @@
 """Reading one run's journal from where one stopped, and letting go of what is no longer needed."""
 
+import mmap
 import shutil
 from pathlib import Path
 
 from parvis.adapters.journal.folder import is_dead, segments
-from parvis.adapters.journal.frames import frames
+from parvis.adapters.journal.frames import HEAD_BYTES, frames
 from parvis.domain.metering.records import Record
 
 
@@ -44,19 +45,16 @@ class JournalReader:
         self._finished = []
 
     def _read_on(self, path: Path, fresh: list[tuple[int, Record]]) -> bool:
-        """Add the whole frames behind the last one read; whether they reach the end of the segment."""
-        start = self._offsets.get(path.name, 0)
-        if path.stat().st_size <= start:
+        """Add the whole frames behind the last one read; whether nothing but unused room is behind them."""
+        end = self._offsets.get(path.name, 0)
+        if path.stat().st_size <= end:
             return True
-        with path.open("rb") as segment:
-            segment.seek(start)
-            data = segment.read()
-        end = 0
-        for sequence, record, behind in frames(data):
-            fresh.append((sequence, record))
-            end = behind
-        self._offsets[path.name] = start + end
-        return end == len(data)
+        with path.open("rb") as segment, mmap.mmap(segment.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            for sequence, record, behind in frames(data, end):
+                fresh.append((sequence, record))
+                end = behind
+            self._offsets[path.name] = end
+            return not any(data[end : end + HEAD_BYTES])
 
     def remove(self) -> None:
         """The run is dead and booked: its folder goes."""

@@ -9,6 +9,8 @@ import mmap
 import os
 from pathlib import Path
 
+from parvis.adapters.journal.folder import sync_folder
+
 SEGMENT_BYTES = 8 << 20
 
 
@@ -20,7 +22,7 @@ class Segment:
         try:
             os.posix_fallocate(self._descriptor, 0, size)
             self._map = mmap.mmap(self._descriptor, size)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except OSError:
             os.close(self._descriptor)
             path.unlink()
@@ -46,11 +48,3 @@ class Segment:
         """Nothing is appended any more."""
         self._map.close()
         os.close(self._descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

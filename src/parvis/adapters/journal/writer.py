@@ -10,10 +10,11 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 
-from parvis.adapters.journal.folder import SEGMENT, hold_lock
+from parvis.adapters.journal.folder import SEGMENT, make_locked
 from parvis.adapters.journal.frames import frame
 from parvis.adapters.journal.segment import Segment
 from parvis.core.errors import Unavailable
@@ -27,6 +28,8 @@ GATHER_S = 0.001
 """When so many waited for the last sync, the next waits so long for more: each sync costs the same for any number."""
 
 Progress = Callable[[], Record | None]
+Waiting = tuple[asyncio.Future[None], Segment]
+"""Who waits, and the segment that holds its record."""
 OpenSegment = Callable[[Path], Segment]
 
 
@@ -34,11 +37,10 @@ class FileJournal:
     """The `Journal` port on files. One instance per gateway run; make it on the loop's thread."""
 
     def __init__(self, folder: Path, loop: asyncio.AbstractEventLoop, open_segment: OpenSegment = Segment) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=False)
+        self._lock = make_locked(folder)
         self._folder = folder
         self._loop = loop
         self._open_segment = open_segment
-        self._lock = hold_lock(folder)
         self._sequence = 0
         self._segments = 1
         self._segment = open_segment(folder / SEGMENT.format(0))
@@ -46,8 +48,9 @@ class FileJournal:
         self._marked: dict[str, Record] = {}
         self._delivered: list[str] = []
         self._undelivered: list[str] = []
-        self._waiting: SimpleQueue[asyncio.Future[None] | Segment | None] = SimpleQueue()
+        self._waiting: SimpleQueue[Waiting | Segment | None] = SimpleQueue()
         self._broken = False
+        self._ended = False
         self._thread = threading.Thread(target=self._sync_for_ever, name="journal-sync", daemon=True)
         self._thread.start()
         self._ticker = loop.call_later(MARK_INTERVAL_S, self._tick)
@@ -71,7 +74,7 @@ class FileJournal:
         self._marked.pop(record.request_id, None)
         self._append(record)
         done = self._loop.create_future()
-        self._waiting.put(done)
+        self._waiting.put((done, self._segment))
         await done
 
     def close(self, request_id: str, *, delivered: bool) -> None:
@@ -84,6 +87,7 @@ class FileJournal:
         """Write and sync what is left, and let the folder go. Call when no request runs any more."""
         self._ticker.cancel()
         self._write_closed()
+        self._ended = True
         self._waiting.put(None)
         await asyncio.to_thread(self._thread.join)
         self._segment.close()
@@ -92,9 +96,9 @@ class FileJournal:
     def _append(self, record: Record) -> None:
         self._sequence += 1
         data = frame(self._sequence, record)
-        if not self._segment.fits(len(data)):
+        if not (self._broken or self._ended or self._segment.fits(len(data))):
             self._next_segment()
-        if self._broken:
+        if self._broken or self._ended:
             raise _cannot_write()
         self._segment.append(data)
 
@@ -110,18 +114,20 @@ class FileJournal:
         self._segment = fresh
 
     def _write_closed(self) -> None:
-        if (self._delivered or self._undelivered) and not self._broken:
+        if self._delivered or self._undelivered:
             closed = Closed(tuple(self._delivered), tuple(self._undelivered))
             self._delivered, self._undelivered = [], []
-            self._append(closed)
+            with suppress(Unavailable):  # nobody waits for it, and what is not closed is written off
+                self._append(closed)
 
     def _tick(self) -> None:
         self._ticker = self._loop.call_later(MARK_INTERVAL_S, self._tick)
         for request_id, progress in list(self._progress.items()):
             mark = progress()
-            if mark is not None and mark != self._marked.get(request_id) and not self._broken:
+            if mark is not None and mark != self._marked.get(request_id):
                 self._marked[request_id] = mark
-                self._append(mark)
+                with suppress(Unavailable):  # nobody waits for it, and the settlement will be told
+                    self._append(mark)
 
     # The syncing thread
 
@@ -131,19 +137,17 @@ class FileJournal:
             batch = [self._waiting.get()]
             if company >= COMPANY:
                 time.sleep(GATHER_S)
-            # Read before the queue is emptied: whoever is in it appended to this segment, or to a full one in it.
-            current = self._segment
             batch += [self._waiting.get_nowait() for _ in range(self._waiting.qsize())]
             full = [one for one in batch if isinstance(one, Segment)]
-            waiting = [one for one in batch if isinstance(one, asyncio.Future)]
-            self._sync(current, full)
+            waiting = [one for one in batch if isinstance(one, tuple)]
+            ended, company = None in batch, len(waiting)
+            self._sync({*full, *(segment for _, segment in waiting), *([self._segment] if ended else ())}, full)
             if waiting:
                 self._loop.call_soon_threadsafe(_resolve, waiting, self._broken)
-            ended, company = None in batch, len(waiting)
 
-    def _sync(self, current: Segment, full: list[Segment]) -> None:
+    def _sync(self, segments: set[Segment], full: list[Segment]) -> None:
         try:
-            for segment in {*full, current, self._segment}:
+            for segment in segments:
                 segment.sync()
         except OSError:
             self._broken = True
@@ -155,8 +159,8 @@ def _cannot_write() -> Unavailable:
     return Unavailable("The usage journal cannot be written, so nothing is served.", retry_after_s=5)
 
 
-def _resolve(waiting: "list[asyncio.Future[None]]", broken: bool) -> None:  # noqa: FBT001 - a callback's argument
-    for future in waiting:
+def _resolve(waiting: list[Waiting], broken: bool) -> None:  # noqa: FBT001 - a callback's argument
+    for future, _ in waiting:
         if future.done():
             continue
         if broken:
