@@ -28,9 +28,10 @@ SOON_AGAIN = {"parvis/adapters/processes/child.py": ("HEALTHY_S = 60.0", "HEALTH
 MARKER_BEFORE_COMMIT = {
     "parvis/flows/serve.py": (
         "        await trail.settle(delivery, billed, written_off)\n",
-        "        import asyncio\n"
-        "        settle = lambda: asyncio.ensure_future(trail.settle(delivery, billed, written_off))\n"
-        "        asyncio.get_running_loop().call_later(0.01, settle)\n",
+        """        import asyncio
+        settle = lambda: asyncio.ensure_future(trail.settle(delivery, billed, written_off))
+        asyncio.get_running_loop().call_later(0.01, settle)
+""",
     )
 }
 """The usage is settled in the background, ten milliseconds later: by then the final marker has left."""
@@ -117,7 +118,10 @@ def leases(running: Service) -> dict[str, int]:
 def report(seen: list[Seen], rows: list[Row], kills: int, took_s: float) -> None:
     outcomes = Counter(row["outcome"] for row in rows)
     answered = sum(one.answered for one in seen)
+    cut = sum(one.tokens for one in seen if not one.answered)
+    billed = sum(row["tokens"]["output"] for row in rows if row["outcome"] == "gateway_lost")
     print(f"\nrow 1: {kills} kills in {took_s:.1f} s, {len(seen)} requests, {answered} answered, {dict(outcomes)}")
+    print(f"of cut streams {cut} tokens were received and {billed} billed")
 
 
 async def crash(home: Path, sources: Path, kills: int, books_s_max: float) -> tuple[list[str], Service]:

@@ -8,8 +8,6 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,9 +19,8 @@ from parvis.testing import sse
 from parvis.testing.caller import Caller, Seen
 from parvis.testing.fake_engine.answers import Answer, answer, command_text
 from parvis.testing.fake_engine.commands import Commands, commands
-from parvis.testing.fake_engine.shapes import Flavour
-from parvis.testing.processes import FakeEngineProcess, fake_engine
-from parvis.testing.service import Service, planted, served_by, service
+from parvis.testing.processes import FakeEngineProcess
+from parvis.testing.service import KINDS, before_each_kind, planted
 
 STREAMS = 200
 CUTS_C = 2_000
@@ -31,14 +28,14 @@ CUTS_OF_THE_CONTROL = 200
 AT_ONCE = 24
 SEED = 7
 SOURCES = Path(__file__).parents[2] / "src"
-KINDS: dict[str, Flavour] = {"vllm": "vllm", "llama.cpp": "llamacpp", "openai": "plain"}
 
 PARTIAL_EVENT = {
     "parvis/adapters/engines/relay.py": (
         "        else:\n            self._finish(Outcome.ENGINE_BROKE)\n",
-        "        else:\n"
-        "            self._sink.events(self._rest) if self._rest else None\n"
-        "            self._finish(Outcome.ENGINE_BROKE)\n",
+        """        else:
+            self._sink.events(self._rest) if self._rest else None
+            self._finish(Outcome.ENGINE_BROKE)
+""",
     )
 }
 Json = dict[str, Any]
@@ -66,6 +63,14 @@ class Recorded:
         """The same request, with the order to die after so many bytes."""
         order = f"@cut_bytes={place}" + (" @reset" if self.reset else "")
         return told(self.body, order)
+
+    def texts_before(self, place: int) -> dict[int, str]:
+        """What the whole events before this place say, choice by choice."""
+        whole = self.raw[: self.raw.rfind(b"\n\n", 0, place) + 2]
+        sent = Seen(body={}, stream=True)
+        for payload in sse.payloads(whole):
+            sent.take(payload.encode())
+        return sent.texts
 
     def boundaries(self) -> set[int]:
         """Where an event ends, and its two neighbours."""
@@ -147,8 +152,10 @@ def wrong(cut: Cut, seen: Seen) -> str | None:
     body = bytes(seen.received)
     if b"[DONE]" in body or not seen.whole or not seen.request_id:
         return f"[DONE] or no end of the response: {body!r}"
-    if place < one.first_end:
+    if place < one.first_end or (one.reset and seen.status != 200):  # a reset may overtake what was sent before it
         return None if seen.status == 503 and is_error(seen.json()) else f"no clean refusal: {seen.status} {body!r}"
+    if not one.reset and seen.texts != one.texts_before(place):
+        return f"the engine sent {one.texts_before(place)}, the caller got {seen.texts}"
     return _wrong_stream(seen.status, body)
 
 
@@ -208,7 +215,8 @@ async def cut_all(caller: Caller, places: list[Cut]) -> tuple[list[str], dict[st
 def misbilled(owed: dict[str, Bill], rows: list[Json]) -> list[str]:
     """Requests whose entry is not what was delivered."""
     entries = {row["id"]: row for row in rows}
-    return [f"{name}: {due}, {entries.get(name)}" for name, due in owed.items() if not _is_right(due, entries.get(name))]
+    pairs = ((due, entries.get(name)) for name, due in owed.items())
+    return [f"{due}: {row and (row['outcome'], row['tokens'])}" for due, row in pairs if not _is_right(due, row)]
 
 
 def _is_right(due: Bill, row: Json | None) -> bool:
@@ -216,48 +224,34 @@ def _is_right(due: Bill, row: Json | None) -> bool:
         return False
     tokens = row["tokens"]
     prompt = tokens["input"] + tokens["cached"]
-    estimated = row["estimated"] or (prompt == 0 and due.output + due.reasoning == 0)
+    nothing = prompt == 0 and due.output + due.reasoning == 0  # the engine was cut before it told any count
     return (
         (tokens["output"], tokens["reasoning"]) == (due.output, due.reasoning)
-        and (prompt == due.prompt or (estimated and not due.exact))
+        and (prompt == due.prompt or nothing or (row["estimated"] and not due.exact))
         and row["written_off"]["pico_euro"] == 0
     )
 
 
-@contextmanager
-def three_engines(home: Path, source: Path | None = None) -> Iterator[tuple[Service, dict[str, FakeEngineProcess]]]:
-    """The service before an engine of each kind."""
-    with ExitStack() as stack:
-        engines = {
-            kind: stack.enter_context(fake_engine(flavour=flavour, model=f"fake-{kind}"))
-            for kind, flavour in KINDS.items()
-        }
-        served = {
-            kind.replace(".", ""): served_by(engine, kind=kind, model=f"fake-{kind}") for kind, engine in engines.items()
-        }
-        for entry in served.values():
-            entry["context_tokens"] = 8192
-        running = stack.enter_context(service(home, engines=served, source=source))
-        running.allow("fake-vllm", "chat", "tools")
-        yield running, engines
-
-
 async def test_an_engine_that_dies_midway_gives_an_honest_end(tmp_path: Path, level: Literal["C", "N"]) -> None:
-    with three_engines(tmp_path / "home") as (running, engines):
+    with before_each_kind(tmp_path / "home") as (running, engines):
+        running.allow("fake-vllm", "chat", "tools")
         async with Caller(running.port, running.api_key) as caller:
             recorded = await record(caller, engines, STREAMS)
             places = cuts(recorded, level)
             started_s = time.monotonic()
             differences, owed = await cut_all(caller, places)
         took_s = time.monotonic() - started_s
-        print(f"\nrow 7: {len(places)} cuts of {len(recorded)} streams in {took_s:.1f} s, {len(differences)} wrong ends")
+        print(
+            f"\nrow 7: {len(places)} cuts of {len(recorded)} streams in {took_s:.1f} s, {len(differences)} wrong ends"
+        )
         assert differences[:5] == []
         assert misbilled(owed, running.usage_rows(of=owed, within_s=60))[:5] == []
         assert running.check() == []
 
 
 async def test_control_a_partial_event_is_noticed(tmp_path: Path) -> None:
-    with planted(SOURCES, PARTIAL_EVENT) as sources, three_engines(tmp_path / "home", sources) as (running, engines):
+    with planted(SOURCES, PARTIAL_EVENT) as sources, before_each_kind(tmp_path / "home", sources) as (running, engines):
+        running.allow("fake-vllm", "chat", "tools")
         async with Caller(running.port, running.api_key) as caller:
             recorded = await record(caller, engines, 20)
             places = random.Random(SEED).sample(cuts(recorded, "N"), CUTS_OF_THE_CONTROL)

@@ -16,9 +16,10 @@ _PR_SET_PDEATHSIG = 1
 def die_with_parent() -> None:
     """Ask the kernel to kill us when our parent dies. Linux; elsewhere the closed pipe (below) does it."""
     if sys.platform == "linux":
+        parent = os.getppid()  # in a container it may well be process 1
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == 1:
-            # The parent had died before we asked.
+        if os.getppid() != parent:
+            # It died before we asked.
             sys.exit(1)
 
 

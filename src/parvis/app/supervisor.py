@@ -88,6 +88,7 @@ class Supervisor:
             await task
         else:
             task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _start_control(self) -> None:
         descriptors = [sock.fileno() for sock in self._control_sockets]

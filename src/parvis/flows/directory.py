@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 from collections.abc import Mapping
 
 from parvis.core.clock import Clock
@@ -32,7 +33,9 @@ class SnapshotDirectory:
         self._salt = randomness(SALT_BYTES)
         self._proven: dict[bytes, ApiKey] = {}
         self._models: dict[str, Model] = {}
+        self._lists: list[PriceList] = []
         self._prices: dict[str, PriceList] = {}
+        self._prices_until_unix_ms = sys.maxsize
         self._lost_at_s: float | None = clock.monotonic_s() - stale_s_max
 
     def load(self, snapshot: Snapshot) -> None:
@@ -41,10 +44,8 @@ class SnapshotDirectory:
         self._keys = snapshot.keys
         self._proven.clear()
         self._models = name_table(list(snapshot.models))
-        now = self._clock.unix_ms()
-        lists = list(snapshot.prices)
-        in_force = {model.id: price_in_force(lists, model.id, now) for model in self._models.values()}
-        self._prices = {model_id: prices for model_id, prices in in_force.items() if prices is not None}
+        self._lists = list(snapshot.prices)
+        self._find_prices(self._clock.unix_ms())
         self._lost_at_s = None
 
     def lose_control(self) -> None:
@@ -61,18 +62,24 @@ class SnapshotDirectory:
         if key is None or self._keys.get(key.key_id) is not key:
             key = self._prove(credential)
             self._proven[mark] = key
-        if self._lost_at_s is not None and self._clock.monotonic_s() - self._lost_at_s >= self._stale_s_max:
-            raise Unavailable("Keys cannot be checked right now. Try again shortly.", retry_after_s=2)
+        self._refuse_if_stale()
         return key
 
     def _prove(self, credential: str) -> ApiKey:
         text = read_key(credential)
-        key = self._keys.get(text.key_id) if text is not None else None
-        if text is None or key is None or not key.active:
+        if text is None:
+            raise NotAuthenticated(_BAD_KEY)
+        self._refuse_if_stale()  # who knows too little cannot call a key wrong
+        key = self._keys.get(text.key_id)
+        if key is None or not key.active:
             raise NotAuthenticated(_BAD_KEY)
         if not secret_matches(key, secret_digest(self._pepper, text.key_id, text.secret)):
             raise NotAuthenticated(_BAD_KEY)
         return key
+
+    def _refuse_if_stale(self) -> None:
+        if self._lost_at_s is not None and self._clock.monotonic_s() - self._lost_at_s >= self._stale_s_max:
+            raise Unavailable("Keys cannot be checked right now. Try again shortly.", retry_after_s=2)
 
     def model(self, name: str) -> Model | None:
         return self._models.get(name)
@@ -82,7 +89,16 @@ class SnapshotDirectory:
         return [visible[model_id] for model_id in sorted(visible)]
 
     def prices(self, model: Model) -> PriceList:
+        """See the port. A list begins when its time comes, though nobody tells."""
+        if (now := self._clock.unix_ms()) >= self._prices_until_unix_ms:
+            self._find_prices(now)
         prices = self._prices.get(model.id)
         if prices is None:
             raise Unavailable(f"The model '{model.id}' has no price list in force. Tell your operator.")
         return prices
+
+    def _find_prices(self, now_unix_ms: int) -> None:
+        in_force = {model.id: price_in_force(self._lists, model.id, now_unix_ms) for model in self._models.values()}
+        self._prices = {model_id: prices for model_id, prices in in_force.items() if prices is not None}
+        later = (prices.valid_from_unix_ms for prices in self._lists if prices.valid_from_unix_ms > now_unix_ms)
+        self._prices_until_unix_ms = min(later, default=sys.maxsize)

@@ -8,6 +8,8 @@ from parvis.domain.metering.records import Operation
 from parvis.domain.quota.admission import WorstCase, worst_case
 from parvis.flows.ports import Directory, InferenceRequest
 
+NAME_CHARS_MAX = 128
+"""How much of a name that nobody knows an error may say again."""
 _NEEDS = {
     Operation.CHAT: Capability.CHAT,
     Operation.COMPLETION: Capability.CHAT,
@@ -20,7 +22,8 @@ def authorize(directory: Directory, key: ApiKey, request: InferenceRequest) -> M
     model = directory.model(request.model)
     if model is None or not may_use(key, model.id):
         raise NotFound(
-            f"The model '{request.model}' does not exist or you do not have access to it. GET /v1/models lists yours.",
+            f"The model '{request.model[:NAME_CHARS_MAX]}' does not exist or you do not have access to it. "
+            "GET /v1/models lists yours.",
             code="model_not_found",
             param="model",
         )

@@ -41,7 +41,7 @@ class LeasedPurse:
 
     def _fetch_ahead(self, tenant_id: str, lease: Lease) -> None:
         wanted = top_up(lease, ZERO, self._size)
-        if wanted != ZERO and tenant_id not in self._asking:
+        if wanted.pico_euro and tenant_id not in self._asking:
             self._ask(tenant_id, wanted)
 
     def _ask(self, tenant_id: str, amount: Money) -> "asyncio.Task[bool]":

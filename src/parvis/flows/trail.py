@@ -2,7 +2,7 @@
 
 from parvis.core.errors import BadRequest, Failure
 from parvis.core.money import ZERO, Money
-from parvis.domain.billing.price import PriceList, charge, cost
+from parvis.domain.billing.price import PriceList, cost
 from parvis.domain.catalog.model import Model
 from parvis.domain.fleet.replica import Replica
 from parvis.domain.identity.api_key import ApiKey
@@ -93,8 +93,7 @@ class Trail:
         if self._answer is None or not self._sink.flushed():
             return None
         tokens = self._answer.delivery.tokens
-        due = charge(cost(tokens, self._prices), self._held).billed
-        return Marked(self._request.request_id, tokens, due.pico_euro)
+        return Marked(self._request.request_id, tokens, cost(tokens, self._prices).pico_euro)
 
     def _elapsed_ms(self) -> int:
         return int((self._house.clock.monotonic_s() - self._started_s) * 1000)

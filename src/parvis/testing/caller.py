@@ -112,7 +112,7 @@ class _Connection(asyncio.Protocol):
             await self._end
         finally:
             self._seen = None
-        return self.open and self._keep_alive
+        return self._keep_alive and not self._transport.is_closing()
 
     def leave(self) -> None:
         """Close now, whatever is still on its way."""

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import SystemRandom
 from shutil import copytree, ignore_patterns
@@ -24,7 +24,8 @@ from typing import Any, Literal
 
 import httpx
 
-from parvis.testing.processes import FakeEngineProcess
+from parvis.testing.fake_engine.shapes import Flavour
+from parvis.testing.processes import FakeEngineProcess, fake_engine
 
 START_S_MAX = 60.0
 STOP_S_MAX = 60.0
@@ -34,6 +35,9 @@ POLL_S = 0.01
 PAGE = 1000
 PORTS = range(18_000, 32_000)
 """Below those that the kernel gives to outgoing connections."""
+
+KINDS: dict[str, Flavour] = {"vllm": "vllm", "llama.cpp": "llamacpp", "openai": "plain"}
+"""How the fake engine must speak to be taken for an engine of each kind."""
 
 Json = dict[str, Any]
 Part = Literal["gateway", "control", "engine"]
@@ -54,11 +58,13 @@ main(["up"], prog_name="parvis")
 class NotStartedError(Exception):
     """The service ended before it was ready."""
 
-    def __init__(self, exit_code: int, said: str) -> None:
+    def __init__(self, exit_code: int, said: str, left_over: list[int]) -> None:
         super().__init__(f"exit code {exit_code}: {said}")
         self.exit_code = exit_code
         self.said = said
         """What it wrote to standard error."""
+        self.left_over = left_over
+        """Its processes that still run."""
 
 
 class Service:
@@ -200,8 +206,9 @@ class Service:
         self.operator.headers["authorization"] = f"Bearer {token}"
 
     def _is_ready(self) -> bool:
+        self._children()
         if (exit_code := self._child.poll()) is not None:
-            raise NotStartedError(exit_code, self.complained())
+            raise NotStartedError(exit_code, self.complained(), self.left_over())
         return "\nReady: " in "\n" + self.said()
 
     def _shown_key(self) -> str:
@@ -255,6 +262,27 @@ def service(
 def served_by(engine: FakeEngineProcess, kind: str = "vllm", model: str = "fake-8b", **more: Any) -> Json:
     """The settings of an engine by address."""
     return {"kind": kind, "model": model, "addresses": [engine.address], **more}
+
+
+@contextmanager
+def before_each_kind(
+    home: Path, source: Path | None = None, **more: FakeEngineProcess
+) -> Iterator[tuple[Service, dict[str, FakeEngineProcess]]]:
+    """The service before a fake engine of each kind, by its name in the settings; the models are `fake-KIND`.
+
+    `more` are engines for embeddings, by the name of their model.
+    """
+    with ExitStack() as stack:
+        engines = {
+            kind: stack.enter_context(fake_engine(flavour=flavour, model=f"fake-{kind}"))
+            for kind, flavour in KINDS.items()
+        }
+        served = {
+            kind.replace(".", ""): served_by(engine, kind, f"fake-{kind}", context_tokens=8192)
+            for kind, engine in engines.items()
+        }
+        served |= {name: served_by(engine, "openai", name, embedding=True) for name, engine in more.items()}
+        yield stack.enter_context(service(home, engines=served, source=source)), engines | more
 
 
 @contextmanager

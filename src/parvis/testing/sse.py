@@ -1,6 +1,7 @@
 """A small reader of server-sent events, written from the specification and from nothing of ours.
 
-Source: https://html.spec.whatwg.org/multipage/server-sent-events.html, section 9.2.6. Of its fields only `data` is kept.
+Source: https://html.spec.whatwg.org/multipage/server-sent-events.html, section 9.2.6.
+Of an event's fields only `data` is kept.
 """
 
 import re

@@ -4,7 +4,7 @@ import msgspec
 from msgspec import Struct
 
 from parvis.adapters.engines.refusals import broken
-from parvis.adapters.engines.relay import BYTES_PER_TOKEN
+from parvis.adapters.engines.relay import prompt_estimate
 from parvis.adapters.engines.whole import WholeAnswer
 from parvis.core.errors import Failure
 from parvis.core.tokens import TokenCount
@@ -29,8 +29,7 @@ class EmbeddingAnswer(WholeAnswer):
     """The answer to `POST /v1/embeddings`."""
 
     def _take(self, body: bytes) -> Failure | None:
-        request = self._job.request
-        wanted = request.body
+        wanted = self._job.request.body
         assert isinstance(wanted, EmbeddingBody)  # noqa: S101 - the operation says so
         try:
             answer = _read(body)
@@ -42,7 +41,7 @@ class EmbeddingAnswer(WholeAnswer):
         delivery = self.delivery
         counted = answer.usage.tokens() if answer.usage else None
         delivery.estimated = counted is None
-        delivery.tokens = counted or TokenCount(input=request.input_bytes // BYTES_PER_TOKEN)
+        delivery.tokens = counted or TokenCount(input=prompt_estimate(self._job))
         delivery.body = self._body(vectors, wanted, delivery.tokens)
         return None
 

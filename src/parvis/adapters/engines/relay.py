@@ -84,6 +84,11 @@ def answer_id(job: Job) -> str:
     return prefix + job.request.request_id.removeprefix("req_")
 
 
+def prompt_estimate(job: Job) -> int:
+    """Tokens of a prompt that no engine counted, from its texts alone: the model never sees the JSON around them."""
+    return sum(len(text.encode()) for text in job.request.body.texts()) // BYTES_PER_TOKEN
+
+
 class StreamRelay:
     """Receiver of the engine's response, `Flow` for the sink, `Answer` for the story."""
 
@@ -234,11 +239,14 @@ class StreamRelay:
         counts = self._running.values()
         if len(counts) == 1:
             return next(iter(counts))
-        # A running count is of one choice. Choices of one prompt share it; several prompts add up.
-        share = sum if self._job.request.prompts > 1 else max
+        # A running count is of one choice and its prompt. Choices of one prompt share it; several prompts add up.
+        prompts: dict[int, TokenCount] = {}
+        for index, one in self._running.items():
+            place = index // self._job.request.choices
+            prompts[place] = max(one, prompts.get(place, one))
         return TokenCount(
-            share(one.input for one in counts),
-            share(one.cached for one in counts),
+            sum(one.input for one in prompts.values()),
+            sum(one.cached for one in prompts.values()),
             sum(one.output for one in counts),
             sum(one.reasoning for one in counts),
         )
@@ -299,4 +307,4 @@ class StreamRelay:
     def _estimate_prompt(self, delivery: Delivery) -> None:
         """No engine counted the prompt: four bytes a token, and the row says so."""
         delivery.estimated = True
-        delivery.tokens = delivery.tokens._replace(input=self._job.request.input_bytes // BYTES_PER_TOKEN)
+        delivery.tokens = delivery.tokens._replace(input=prompt_estimate(self._job))

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from parvis.adapters.engines.refusals import broken, refusal
-from parvis.adapters.engines.relay import BYTES_PER_TOKEN, answer_id
+from parvis.adapters.engines.relay import BYTES_PER_TOKEN, answer_id, prompt_estimate
 from parvis.adapters.engines.upstream import UpstreamConnection
 from parvis.core.errors import EngineUnavailable, Failure
 from parvis.core.tokens import TokenCount
@@ -26,7 +26,19 @@ class _Whole(Struct):
     usage: Usage | None = None
 
 
+class _Message(Struct):
+    content: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: Raw = Raw(b"")
+
+
+class _Choice(Struct):
+    message: _Message | None = None
+    text: str | None = None
+
+
 _read = msgspec.json.Decoder(_Whole).decode
+_read_choices = msgspec.json.Decoder(list[_Choice]).decode
 
 
 class WholeAnswer:
@@ -94,18 +106,35 @@ class WholeAnswer:
     def _take(self, body: bytes) -> Failure | None:
         try:
             whole = _read(body)
+            counted = whole.usage.tokens() if whole.usage else None
+            tokens = counted or self._estimate(whole.choices)
+            choices = bytes(whole.choices)
+            if b'"logprobs":' not in choices:
+                choices = _with_logprobs(choices)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return broken("The engine's answer makes no sense. Try again.")
         delivery = self.delivery
-        counted = whole.usage.tokens() if whole.usage else None
         delivery.estimated = counted is None
-        delivery.tokens = counted or self._estimate(len(bytes(whole.choices)))
-        delivery.body = whole_json(self._job, whole.created, bytes(whole.choices), delivery.tokens)
+        delivery.tokens = tokens
+        delivery.body = whole_json(self._job, whole.created, choices, delivery.tokens)
         return None
 
-    def _estimate(self, answer_bytes: int) -> TokenCount:
-        prompt = self._job.request.input_bytes // BYTES_PER_TOKEN
-        return TokenCount(prompt, 0, answer_bytes // BYTES_PER_TOKEN, 0)
+    def _estimate(self, choices: Raw) -> TokenCount:
+        """No engine counted: four bytes a token, of the texts that the model read and wrote."""
+        written = [choice.message or _Message(choice.text) for choice in _read_choices(choices)]
+        visible = sum(_bytes(one.content) + len(bytes(one.tool_calls)) for one in written)
+        reasoning = sum(_bytes(one.reasoning_content) for one in written)
+        return TokenCount(prompt_estimate(self._job), 0, visible // BYTES_PER_TOKEN, reasoning // BYTES_PER_TOKEN)
+
+
+def _bytes(text: str | None) -> int:
+    return len((text or "").encode())
+
+
+def _with_logprobs(choices: bytes) -> bytes:
+    """The key that clients look for also where there is nothing to tell; llama.cpp leaves it out."""
+    told = msgspec.json.decode(choices, type=list[dict[str, Raw]])
+    return msgspec.json.encode([{"logprobs": None, **choice} for choice in told])
 
 
 def whole_json(job: Job, created: int, choices: bytes, tokens: TokenCount) -> bytes:

@@ -73,6 +73,7 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._refusal: Failure | None = None
         self._deaf = False
+        self._held = False
         self._full = False
         self._unsent_bytes = 0
         self._closing = False
@@ -242,7 +243,8 @@ class Connection(asyncio.Protocol):
         """Answer this request in its turn."""
         self._waiting.append(call)
         self._next()
-        if len(self._waiting) >= self._limits.pipelined_max and self._transport is not None:
+        if not self._held and self._transport is not None and self._waits_much():
+            self._held = True
             self._transport.pause_reading()
 
     def _next(self) -> None:
@@ -250,13 +252,20 @@ class Connection(asyncio.Protocol):
         if not self._waiting or self._exchange is not None or self._full or self._transport is None:
             return
         call = self._waiting.popleft()
-        if self._waiting:
+        if self._held and not self._waits_much():
+            self._held = False
             self._transport.resume_reading()
         self._exchange = exchange = Exchange(
             call, self._transport, self._listener.now, self._listener.is_draining, self._limits.stall_s_max
         )
         self.deadline_s = float("inf")
         self._listener.begin(self, exchange)
+
+    def _waits_much(self) -> bool:
+        """Whether no more shall be read until some of what waits is answered."""
+        if len(self._waiting) >= self._limits.pipelined_max:
+            return True
+        return sum(len(call.body) for call in self._waiting) >= self._limits.body_bytes_max
 
     def _linger(self) -> None:
         """End it, but let the answer arrive: closing over bytes that nobody read would reset it away."""

@@ -1,0 +1,169 @@
+"""The servers that the suite of engines is run on, each on its bench: the fake in its flavours, and the real llama.cpp.
+
+with fake_bench(EngineKind.VLLM, "vllm") as bench:
+    keep(a_chat_is_streamed, bench)
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+import uvloop
+
+from parvis.adapters.engines.openai_http import HttpEngine
+from parvis.adapters.engines.weights import locate
+from parvis.domain.catalog.model import Capability, Model
+from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState
+from parvis.testing import engine_suite as suite
+from parvis.testing.engine_bench import Bench, Words
+from parvis.testing.fake_engine.shapes import Flavour
+from parvis.testing.processes import fake_engine
+
+KEY = "key-of-the-engine"
+ALIAS = "served-name"
+CONTEXT_TOKENS = {"chat": 2048, "embedding": 512}
+EMBEDDING_NUMBERS: Mapping[str, int] = {"fake": 32, "embedding": 384}
+PROMISE_S_MAX = 60
+CALL_S_MAX = 30.0
+ORDERS = Words(
+    short="Say hello.",
+    merged="@merge Say hello.",
+    long="@tokens=2000 @gap_ms=5 A long one.",
+    call="@tool What is the weather?",
+    form="@json Describe a person.",
+    reason="@reason=5 @tokens=7 Think.",
+    status="@status={} Fail.",
+)
+ASKED = Words(endless={"logit_bias": {"0": -100, "2": -100}})
+"""For SmolLM2, whose answers end with one of these tokens."""
+BY_ADDRESS = "a server by its address is taken at its word, and llama.cpp "
+FAKE_GAPS: suite.Gaps = {
+    suite.too_much_text_is_named_so: "the fake takes a text of any length",
+    suite.a_stop_text_ends_an_answer: "the fake does not look for stop texts",
+}
+FAKE_LLAMA_GAPS: suite.Gaps = {
+    **FAKE_GAPS,
+    suite.a_named_tool_is_called: "the fake reads no grammar",
+    suite.a_required_call_is_streamed: "the fake reads no grammar",
+    suite.a_schema_is_kept: "the fake reads no grammar",
+}
+LLAMA_GAPS: suite.Gaps = {
+    suite.reasoning_is_counted_apart: "this model does not reason",
+    suite.a_status_keeps_its_meaning: "a real server takes no orders to fail",
+}
+LLAMA_BY_ADDRESS_GAPS: suite.Gaps = {
+    **LLAMA_GAPS,
+    suite.choices_are_streamed_side_by_side: BY_ADDRESS + "reports the usage of one choice only",
+    suite.choices_are_counted_together: BY_ADDRESS + "reports the usage of one choice only",
+    suite.a_named_tool_is_called: BY_ADDRESS + "hears of tools only if its template does",
+    suite.a_required_call_is_streamed: BY_ADDRESS + "hears of tools only if its template does",
+    suite.a_client_that_waits_and_leaves_frees_the_engine: BY_ADDRESS + "notices only streaming clients that leave",
+}
+
+
+def keep(promise: suite.Promise, bench: Bench) -> None:
+    """Run one promise on a loop of its own, such as a gateway has."""
+
+    async def kept() -> None:
+        engine = HttpEngine(asyncio.get_running_loop())
+        try:
+            async with asyncio.timeout(PROMISE_S_MAX):
+                await promise(engine, bench)
+        finally:
+            engine.close()
+            await asyncio.sleep(0.01)  # the loop closes what was aborted
+
+    uvloop.run(kept())
+
+
+@contextmanager
+def fake_bench(kind: EngineKind, flavour: Flavour) -> Iterator[Bench]:
+    """A fake engine."""
+    with fake_engine(flavour=flavour, api_key=KEY, model=ALIAS) as process:
+        yield Bench(
+            replica=_replica(kind, process.address),
+            model=_model("fake", EMBEDDING_NUMBERS["fake"]),
+            words=ORDERS,
+            running=lambda: sum(record.running for record in process.log()),
+            kill=process.kill,
+            count=lambda text: text.count(" "),  # the fake's tokens each begin with a space
+        )
+
+
+class LlamaServer:
+    """The embedded engine's process with weights that Parvis brings along."""
+
+    def __init__(self, serves: Literal["chat", "embedding"], cache: Path) -> None:
+        self._serves = serves
+        weights = {"chat": "smollm2-135m-instruct", "embedding": "all-minilm-l6-v2"}[serves]
+        spec = {
+            "weights": str(locate(f"builtin:{weights}", cache)),
+            "alias": ALIAS,
+            "kind": serves,
+            "api_key": KEY,
+            "parallel": 2,
+            "context": CONTEXT_TOKENS[serves],
+        }
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "parvis.adapters.engines.llama_child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert self._child.stdin
+        assert self._child.stdout
+        self._child.stdin.write(json.dumps(spec).encode() + b"\n")
+        self._child.stdin.flush()
+        self._address: str = json.loads(self._child.stdout.readline())["address"]
+
+    def bench(self, kind: EngineKind) -> Bench:
+        """Behind an engine of this kind: its own, or a server that is known by address only."""
+        return Bench(
+            replica=_replica(kind, self._address),
+            model=_model(self._serves, EMBEDDING_NUMBERS.get(self._serves)),
+            words=ASKED,
+            running=self.running,
+            kill=self._child.kill,
+        )
+
+    def running(self) -> int:
+        """The slots that compute."""
+        headers = {"Authorization": f"Bearer {KEY}", "Connection": "close"}
+        answer = httpx.get(f"{self._address}/slots", headers=headers, timeout=CALL_S_MAX)
+        slots: list[dict[str, Any]] = answer.json()
+        return sum(slot["is_processing"] for slot in slots)
+
+    def end(self) -> None:
+        self._child.kill()
+        self._child.wait()
+        for pipe in (self._child.stdin, self._child.stdout):
+            assert pipe
+            pipe.close()
+
+
+@contextmanager
+def llama_server(serves: Literal["chat", "embedding"], cache: Path) -> Iterator[LlamaServer]:
+    """The real engine for the length of a `with` block. `cache` is a folder for converted weights."""
+    server = LlamaServer(serves, cache)
+    try:
+        yield server
+    finally:
+        server.end()
+
+
+def _model(name: str, dimensions: int | None) -> Model:
+    return Model(
+        id=f"{name}-model",
+        engine="engine",
+        engine_model=ALIAS,
+        context_tokens=CONTEXT_TOKENS.get(name, 2048),
+        capabilities=(Capability.CHAT, Capability.EMBEDDINGS),
+        dimensions=dimensions,
+    )
+
+
+def _replica(kind: EngineKind, address: str) -> Replica:
+    return Replica("replica", "engine", kind, address, ReplicaState.READY, KEY)

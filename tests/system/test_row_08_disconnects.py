@@ -1,0 +1,165 @@
+"""Promise 8: a client that leaves pays for what it got, and frees the GPU.
+
+Callers leave in the middle of streams, before the first event, and while a whole answer is computed. The engine's log
+tells when it stopped; the callers' log tells what they had received.
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+from parvis.testing.caller import Caller, Seen, chat
+from parvis.testing.fake_engine.record import Record
+from parvis.testing.processes import FakeEngineProcess
+from parvis.testing.service import KINDS, Service, before_each_kind, planted
+
+DISCONNECTS = {"C": 250, "N": 5_000}
+CANCELLED_S_MAX = {"C": 10.0, "N": 1.0}
+"""For the 99th percentile; at level C only hangs fail."""
+AT_ONCE = 25
+SEED = 8
+SOURCES = Path(__file__).parents[2] / "src"
+
+RECORD_ONLY_SUCCESS = {
+    "parvis/flows/serve.py": (
+        "        await trail.settle(delivery, billed, written_off)\n",
+        "        if delivery.outcome == 'completed':\n            await trail.settle(delivery, billed, written_off)\n",
+    )
+}
+Json = dict[str, Any]
+Way = Literal["hanging", "gaps", "early", "whole"]
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """One request and how its caller leaves it."""
+
+    number: int
+    way: Way
+    kind: str
+    events: int
+    wait_s: float
+
+    @property
+    def marker(self) -> str:
+        """By which its request is found in the engine's log, when the caller has not even learnt its id."""
+        return f"leaving-{self.number}"
+
+    def body(self) -> Json:
+        orders = {
+            "hanging": f"@tokens=30 @hang_after={self.events}",
+            "gaps": "@tokens=200 @gap_ms=10",
+            "early": "@hang" if self.number % 2 else "@prefill_ms=20000",
+            "whole": "@hang" if self.number % 2 else "@tokens=400 @gap_ms=50",
+        }[self.way]
+        return chat(f"{self.marker} {orders}", stream=self.way != "whole", model=f"fake-{self.kind}")
+
+    async def happen(self, caller: Caller) -> Seen:
+        if self.way in ("hanging", "gaps"):
+            return await caller.ask("/v1/chat/completions", self.body(), leave_after=self.events)
+        return await caller.ask("/v1/chat/completions", self.body(), leave_in_s=self.wait_s)
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a leaving came to: the caller's view, the engine's, and the ledger's."""
+
+    leaving: Leaving
+    seen: Seen
+    record: Record
+    row: Json | None
+
+    @property
+    def freed_s(self) -> float:
+        """From the instant when the caller closed to the one when the engine stopped."""
+        assert self.record.ended_at is not None
+        assert self.seen.left_at_s is not None
+        return self.record.ended_at - self.seen.left_at_s
+
+    def complaint(self) -> str | None:
+        if not self.record.cancelled:
+            return f"{self.leaving}: the engine was not cancelled"
+        if self.row is None:
+            return f"{self.leaving}: no entry"
+        tokens = self.row["tokens"]["output"]
+        right = self.row["outcome"] == "client_left" and self._least() <= tokens <= self._most()
+        return None if right else f"{self.leaving}: received {self.seen.tokens}, booked {tokens} {self.row['outcome']}"
+
+    def _least(self) -> int:
+        return self.seen.tokens if self.leaving.way in ("hanging", "gaps") else 0
+
+    def _most(self) -> int:
+        """Of a stream that runs on, a few tokens are on their way when the caller closes: what the engine wrote."""
+        return self.record.tokens_written if self.leaving.way == "gaps" else self._least()
+
+
+def leavings(count: int) -> list[Leaving]:
+    dice = random.Random(SEED)
+    ways: tuple[Way, ...] = ("hanging", "hanging", "gaps", "early", "whole")
+    return [
+        Leaving(number, dice.choice(ways), dice.choice(list(KINDS)), dice.randint(1, 12), dice.uniform(0.05, 0.2))
+        for number in range(count)
+    ]
+
+
+async def leave_all(caller: Caller, wanted: list[Leaving]) -> list[tuple[Leaving, Seen]]:
+    queue = iter(wanted)
+
+    async def one_after_another() -> list[tuple[Leaving, Seen]]:
+        return [(leaving, await leaving.happen(caller)) for leaving in queue]
+
+    return list(chain(*await asyncio.gather(*(one_after_another() for _ in range(AT_ONCE)))))
+
+
+def compare(
+    running: Service, engines: dict[str, FakeEngineProcess], done: list[tuple[Leaving, Seen]], books_s_max: float
+) -> list[Left]:
+    """Bring the three views together. A request that never reached its engine is none."""
+    records = {
+        record.body["messages"][-1]["content"].split()[0]: record
+        for engine in engines.values()
+        for record in engine.ended(within_s=15)
+    }
+    names = {str(record.x_request_id) for record in records.values()}
+    rows = {row["id"]: row for row in running.usage_rows(of=names, within_s=books_s_max)}
+    known = ((leaving, seen, records.get(leaving.marker)) for leaving, seen in done)
+    return [
+        Left(leaving, seen, record, rows.get(str(record.x_request_id))) for leaving, seen, record in known if record
+    ]
+
+
+async def test_a_client_that_leaves_pays_for_what_it_got(tmp_path: Path, level: Literal["C", "N"]) -> None:
+    with before_each_kind(tmp_path / "home") as (running, engines):
+        async with Caller(running.port, running.api_key) as caller:
+            started_s = time.monotonic()
+            done = await leave_all(caller, leavings(DISCONNECTS[level]))
+            took_s = time.monotonic() - started_s
+        left = compare(running, engines, done, books_s_max=30)
+        freed_s = sorted(one.freed_s for one in left)
+        p99_s = freed_s[len(freed_s) * 99 // 100]
+        ways = dict(Counter(one.leaving.way for one in left))
+        p50_s = freed_s[len(freed_s) // 2]
+        print(f"\nrow 8: {len(left)} disconnects in {took_s:.1f} s {ways}")
+        print(f"the engine was free after p50 {p50_s:.4f} s, p99 {p99_s:.4f} s, at most {freed_s[-1]:.4f} s")
+        assert len(left) >= 0.98 * len(done)
+        assert [complaint for one in left if (complaint := one.complaint())][:5] == []
+        assert p99_s <= CANCELLED_S_MAX[level]
+        assert running.check() == []
+
+
+async def test_control_recording_only_success_is_noticed(tmp_path: Path) -> None:
+    with (
+        planted(SOURCES, RECORD_ONLY_SUCCESS) as sources,
+        before_each_kind(tmp_path / "home", sources) as (running, engines),
+    ):
+        async with Caller(running.port, running.api_key) as caller:
+            done = await leave_all(caller, leavings(50))
+        left = compare(running, engines, done, books_s_max=1)
+    complaints = [complaint for one in left if (complaint := one.complaint())]
+    print(f"control of row 8: {len(complaints)} of {len(left)} leavings are wrong")
+    assert len(complaints) == len(left)
