@@ -113,7 +113,9 @@ async def test_a_killed_supervisor_leaves_nobody_and_nothing_is_lost(home: Path,
         took_s = wait_until(lambda: not running.left_over(), "nobody is left", GONE_S_MAX)
         assert not any(one.answered for one in await asyncio.gather(*cut))
     print(f"\nsupervisor killed: nobody left after {took_s:.2f} s")
+    (home / "journal" / ".gw_unfinished").mkdir()
     with service(home, api_key=running.api_key) as again:
+        assert not (home / "journal" / ".gw_unfinished").exists()
         after = await ask(again)
         assert outcomes(again, before, *(task.result() for task in cut), after) == [
             "completed",

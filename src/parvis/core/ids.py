@@ -19,7 +19,7 @@ Randomness = Callable[[int], bytes]
 
 
 class RandomPool:
-    """`os.urandom`, asked for 4 kB at a time. For ids: its bytes wait in memory, so not for secrets."""
+    """`os.urandom`, asked for 4 kB at a time. Of one thread, and for ids: its bytes wait in memory."""
 
     def __init__(self) -> None:
         self._bytes = b""
@@ -33,11 +33,10 @@ class RandomPool:
         return self._bytes[start : self._taken]
 
 
-pooled_randomness = RandomPool()
 _last_time = (-1, "")
 
 
-def new_id(prefix: str, unix_ms: int, randomness: Randomness = pooled_randomness) -> str:
+def new_id(prefix: str, unix_ms: int, randomness: Randomness = os.urandom) -> str:
     """Make `prefix_` + 26 characters; ids of later milliseconds sort later."""
     return f"{prefix}_{_time_text(unix_ms)}{randomness(RANDOM_CHARS).translate(_LETTERS).decode()}"
 

@@ -5,13 +5,13 @@ import logging
 import ssl
 import traceback
 from collections.abc import Callable
-from socket import socket
+from socket import SO_SNDBUF, SOL_SOCKET, socket
 
 from parvis.api.inference.connection import Connection, Handler
 from parvis.api.inference.exchange import Exchange
 from parvis.api.inference.limits import ListenerLimits
 from parvis.core.errors import Failure
-from parvis.core.ids import new_id
+from parvis.core.ids import RandomPool, new_id
 
 SWEEP_S = 1.0
 ACCEPT_BACKLOG = 4096
@@ -42,6 +42,7 @@ class Listener:
         self._loop = loop
         self._unix_ms = unix_ms
         self._refused = refused
+        self._randomness = RandomPool()
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -50,6 +51,9 @@ class Listener:
 
     async def start(self, sock: socket, tls: ssl.SSLContext | None = None) -> None:
         """Accept on a socket that the supervisor owns."""
+        # Connections inherit it. Left to itself the kernel hoards megabytes for each client that reads slowly, and
+        # tells for a long time of no progress when there is some.
+        sock.setsockopt(SOL_SOCKET, SO_SNDBUF, self.limits.write_buffer_bytes_max)
         self._server = await self._loop.create_server(
             lambda: Connection(self),
             sock=sock,
@@ -90,7 +94,7 @@ class Listener:
         return self._draining
 
     def new_request_id(self) -> str:
-        return new_id("req", self._unix_ms())
+        return new_id("req", self._unix_ms(), self._randomness)
 
     def joined(self, connection: Connection) -> None:
         self._connections.add(connection)
