@@ -50,7 +50,7 @@ class Control:
         self._own_replicas: tuple[Replica, ...] = ()
         self._given_replicas = given_replicas(settings)
         self._ingests: dict[str, Ingest] = {}
-        self._link = ControlLink(self._pepper, self._grant, self._counted, self._replicas_are)
+        self._link = ControlLink(self._pepper, self._grant, self._counted, self._metrics.gone, self._replicas_are)
         self._servers: list[uvicorn.Server] = []
         self._announcing = asyncio.Lock()
         self._next_prices: asyncio.TimerHandle | None = None
@@ -123,8 +123,8 @@ class Control:
     async def _grant(self, tenant_id: str, incarnation: str, amount: Money, ask: str) -> Money:
         return await self._store.grant_lease(tenant_id, incarnation, amount, ask)
 
-    def _counted(self, counted: Counted) -> None:
-        self._metrics.add(counted.counters, counted.gauges)
+    def _counted(self, gateway: str, counted: Counted) -> None:
+        self._metrics.add(gateway, counted.counters, counted.gauges)
 
     def _replicas_are(self, replicas: tuple[Replica, ...]) -> None:
         self._own_replicas = replicas

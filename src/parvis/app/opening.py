@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Callable
 
+from parvis.adapters.keyring.file_key import FILE as ROOT_KEY_FILE
 from parvis.adapters.keyring.file_key import load_root_key
 from parvis.adapters.store.store import SqlStore
 from parvis.app.premises import write_operator_token
@@ -42,12 +43,13 @@ def entries_of(settings: Settings) -> list[Model]:
 
 async def open_house(settings: Settings, say: Callable[[str], None]) -> None:
     """Migrate the store, furnish it, show the first key. Raises Misconfigured in one sentence."""
-    pepper = pepper_of(settings)
     write_operator_token(settings.home, secrets.token_urlsafe(32))
     clock = SystemClock()
     store = SqlStore(settings.store_url)
     try:
         await store.open()
+        await _refuse_lost_root_key(settings, store)
+        pepper = pepper_of(settings)
         first = await first_start(store, Mint(lambda: pepper, clock, os.urandom), entries_of(settings))
     except Misconfigured:
         raise
@@ -57,6 +59,13 @@ async def open_house(settings: Settings, say: Callable[[str], None]) -> None:
         await store.close()
     if first.key is not None:
         welcome(settings, first.key, say)
+
+
+async def _refuse_lost_root_key(settings: Settings, store: SqlStore) -> None:
+    """A new root key beside an old database would make every API key wrong and every sealed value unreadable."""
+    path = settings.home / ROOT_KEY_FILE
+    if not path.exists() and await store.keys():
+        raise Misconfigured(f"{path} is missing, and the database was made with it. Restore it from your backup.")
 
 
 def welcome(settings: Settings, key: NewKey, say: Callable[[str], None]) -> None:

@@ -30,7 +30,8 @@ def prepare_home(settings: Settings) -> int:
         os.close(lock)
         raise Misconfigured(f"Parvis already runs with the data folder {home}. Stop it, or set PARVIS_HOME.") from None
     for unfinished in (home / "journal").glob(".*"):
-        shutil.rmtree(unfinished, ignore_errors=True)  # of a gateway that died while it made its folder; nothing is in it
+        # A gateway died while it made its folder. Nothing is in it.
+        shutil.rmtree(unfinished, ignore_errors=True)
     free = shutil.disk_usage(home).free
     if free < DISK_BYTES_MIN:
         os.close(lock)

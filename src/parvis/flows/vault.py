@@ -1,6 +1,6 @@
 """Sealing a tenant's content: one data key for each tenant and purpose, made at first use, gone when it is destroyed.
 
-    root key -> key-encryption key of a version -> data key of (tenant, purpose) -> sealed value
+root key -> key-encryption key of a version -> data key of (tenant, purpose) -> sealed value
 """
 
 from parvis.core.ids import Randomness

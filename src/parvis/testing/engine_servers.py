@@ -55,6 +55,7 @@ FAKE_LLAMA_GAPS: suite.Gaps = {
 }
 LLAMA_GAPS: suite.Gaps = {
     suite.reasoning_is_counted_apart: "this model does not reason",
+    suite.reasoning_is_told_beside_tools: "this model does not reason",
     suite.a_status_keeps_its_meaning: "a real server takes no orders to fail",
 }
 LLAMA_BY_ADDRESS_GAPS: suite.Gaps = {

@@ -178,6 +178,25 @@ async def log_probabilities_are_told(engine: Engine, bench: Bench) -> None:
             assert bytes(token["bytes"]).decode(errors="replace") == token["token"]
 
 
+async def log_probabilities_are_told_beside_tools(engine: Engine, bench: Bench) -> None:
+    for stream in (False, True):
+        job = bench.chat(bench.words.short, tools=[TOOL], logprobs=True, stream=stream)
+        heard = await ask(engine, job)
+        parts = choices(heard.chunks) if stream else heard.body["choices"]
+        tokens = [token for part in parts if part.get("logprobs") for token in part["logprobs"]["content"]]
+        assert 0 <= heard.delivery.tokens.completion_total - len(tokens) <= 1  # the one that ends a text
+        text = heard.text() if stream else parts[0]["message"]["content"] or ""
+        assert b"".join(bytes(token["bytes"]) for token in tokens).decode().startswith(text)
+
+
+async def reasoning_is_told_beside_tools(engine: Engine, bench: Bench) -> None:
+    heard = await ask(engine, bench.chat(bench.words.reason, tools=[TOOL], stream=True))
+    deltas = [choice["delta"] for choice in choices(heard.chunks)]
+    assert sum("reasoning_content" in delta for delta in deltas) == 5
+    assert deltas[0]["role"] == "assistant"
+    assert (heard.delivery.tokens.reasoning, heard.delivery.tokens.output) == (5, 7)
+
+
 async def roles_and_parts_are_understood(engine: Engine, bench: Bench) -> None:
     parts = [{"type": "text", "text": bench.words.short}, {"type": "text", "text": " Please."}]
     messages = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": parts}]
@@ -443,8 +462,10 @@ PROMISES: tuple[Promise, ...] = (
     a_stop_text_ends_an_answer,
     a_seed_repeats_an_answer,
     log_probabilities_are_told,
+    log_probabilities_are_told_beside_tools,
     roles_and_parts_are_understood,
     reasoning_is_counted_apart,
+    reasoning_is_told_beside_tools,
     a_named_tool_is_called,
     a_required_call_is_streamed,
     a_free_choice_gives_text_or_a_call,

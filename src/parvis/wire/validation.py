@@ -17,6 +17,8 @@ _MISSING = re.compile(r"Object missing required field `(?P<name>.*)`")
 
 QUOTE_CHARS_MAX = 200
 """How much of what was sent an error may say again."""
+ONE_VALUE_ONLY = ("verbosity", "modalities")
+"""Parameters whose other values would change the answer and cannot be honoured."""
 UNSUPPORTED = frozenset({"audio", "function_call", "functions", "web_search_options"})
 """Parameters of OpenAI's that would change the answer and cannot be honoured."""
 SCHEMA_DEPTH_MAX = 32
@@ -50,7 +52,8 @@ def explain(problem: str) -> BadRequest:
     what = what[:QUOTE_CHARS_MAX]
     if not path:
         return BadRequest(f"The body must be a JSON object. {what}.")
-    return BadRequest(f"Invalid value for '{path}': {what[0].lower()}{what[1:]}.", param=path)
+    code = "unsupported_parameter" if path.partition("[")[0] in ONE_VALUE_ONLY else None
+    return BadRequest(f"Invalid value for '{path}': {what[0].lower()}{what[1:]}.", code=code, param=path)
 
 
 def bound_schema(schema: dict[str, Any] | None, param: str) -> None:

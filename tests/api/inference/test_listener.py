@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -44,7 +44,8 @@ class Running:
         self._ready.wait(10)
 
     def stop(self) -> None:
-        self.loop.call_soon_threadsafe(self._stop.set)
+        with suppress(RuntimeError):  # it may have ended already
+            self.drain()
         self._thread.join(30)
         assert not self._thread.is_alive()
 
@@ -135,7 +136,7 @@ def test_empty_lines_win_no_time(small: Running) -> None:
 
 def test_an_answer_may_take_longer_than_any_of_them() -> None:
     async def slow(exchange: Exchange) -> None:
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(1.6)
         await hello(exchange)
 
     with listening(slow) as running:

@@ -26,6 +26,11 @@ def refusal(status: int, body: bytes, job: Job) -> Failure:
     """The failure behind a status other than 200."""
     if status in (429, 502, 503, 504):
         return EngineUnavailable("The engine is busy or starting. Try again shortly.", retry_after_s=2)
+    if status in (401, 403, 404):
+        return EngineBroke(
+            f"The engine of '{job.model.id}' does not know us or the model. Tell your operator to check its settings.",
+            code="engine_misconfigured",
+        )
     if 400 <= status < 500:  # noqa: PLR2004 - HTTP's class of client errors
         return _wrong_request(body, job)
     return broken("The engine failed on this request. Try again.")

@@ -7,7 +7,7 @@ from msgspec import Raw, Struct
 
 from parvis.adapters.engines.relay import Outlet
 from parvis.core.tokens import TokenCount
-from parvis.wire.chunks import Chunk, ChunkChoice, Delta
+from parvis.wire.chunks import Chunk, ChunkChoice, Delta, is_reasoning
 
 
 class _Call(Struct, forbid_unknown_fields=True):
@@ -26,12 +26,17 @@ class ToolCalls:
         self._names = names
         self._prefix = call_prefix
         self._held: dict[int, list[str]] = {}
+        self._logprobs: dict[int, list[Any]] = {}
         self._plain: set[int] = set()
 
     def take(self, chunk: Chunk, payload: bytes) -> bytes:
         if len(chunk.choices) != 1 or chunk.choices[0].index in self._plain:
             return self._inner.take(chunk, payload)
         choice = chunk.choices[0]
+        if is_reasoning(choice):
+            return self._inner.take(chunk, payload)
+        if isinstance(choice.logprobs, dict):
+            self._logprobs.setdefault(choice.index, []).extend(choice.logprobs.get("content") or [])
         held = self._held.setdefault(choice.index, [])
         held.append((choice.delta and choice.delta.content) or "")
         text = "".join(held)
@@ -73,7 +78,9 @@ class ToolCalls:
         shown: dict[str, Any] = {
             name: value for name in ("role", "content", "tool_calls") if (value := getattr(delta, name)) is not None
         }
-        changed = ChunkChoice(choice.index, delta, None, finish_reason, choice.logprobs)
+        held = self._logprobs.pop(choice.index, None)
+        logprobs = {"content": held, "refusal": None} if held else None
+        changed = ChunkChoice(choice.index, delta, None, finish_reason, logprobs)
         fresh = Chunk([changed], chunk.id, chunk.model, chunk.created)
         payload = msgspec.json.encode(
             {
@@ -81,7 +88,9 @@ class ToolCalls:
                 "object": "chat.completion.chunk",
                 "created": chunk.created,
                 "model": chunk.model,
-                "choices": [{"index": choice.index, "delta": shown, "logprobs": None, "finish_reason": finish_reason}],
+                "choices": [
+                    {"index": choice.index, "delta": shown, "logprobs": logprobs, "finish_reason": finish_reason}
+                ],
             }
         )
         return self._inner.take(fresh, payload)

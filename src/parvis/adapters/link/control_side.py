@@ -9,7 +9,6 @@ from parvis.adapters.link.channel import Channel
 from parvis.adapters.link.messages import (
     Counted,
     Hello,
-    KeyChanged,
     Keys,
     Knowledge,
     LeaseGranted,
@@ -41,18 +40,20 @@ def bind_link(path: Path) -> socket:
 
 
 class ControlLink:
-    """The hub of all links. State changes only through `publish` and `publish_key`."""
+    """The hub of all links. State changes only through `publish`."""
 
     def __init__(
         self,
         pepper: bytes,
         grant: Grant,
-        counted: Callable[[Counted], None],
+        counted: Callable[[str, Counted], None],
+        gone: Callable[[str], None],
         replicas_are: Callable[[tuple[Replica, ...]], None],
     ) -> None:
         self._pepper = pepper
         self._grant = grant
         self._counted = counted
+        self._gone = gone
         self._replicas_are = replicas_are
         self._gateways: dict[Channel, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -87,13 +88,6 @@ class ControlLink:
         for channel in self._gateways:
             self._tell(channel)
 
-    def publish_key(self, key: ApiKey) -> None:
-        """One key has changed; revocations do not wait for anything else."""
-        self._number += 1
-        self._keys[key.key_id] = key
-        for channel in self._gateways:
-            channel.send(KeyChanged(self._number, key))
-
     def _tell(self, channel: Channel) -> None:
         if self._knowledge is None:
             return
@@ -113,8 +107,8 @@ class ControlLink:
                 task = asyncio.get_running_loop().create_task(self._lease(channel, message))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
-            case Counted():
-                self._counted(message)
+            case Counted() if channel in self._gateways:
+                self._counted(self._gateways[channel], message)
             case ReplicasAre():
                 self._replicas_are(message.replicas)
             case _:
@@ -130,4 +124,6 @@ class ControlLink:
             channel.send(LeaseGranted(wanted.ask, granted.pico_euro))
 
     def _closed(self, channel: Channel) -> None:
-        self._gateways.pop(channel, None)
+        incarnation = self._gateways.pop(channel, None)
+        if incarnation is not None:
+            self._gone(incarnation)

@@ -10,7 +10,6 @@ from pathlib import Path
 from parvis.adapters.link.channel import Channel
 from parvis.adapters.link.messages import (
     Hello,
-    KeyChanged,
     Keys,
     Knowledge,
     LeaseGranted,
@@ -115,11 +114,8 @@ class GatewayLink:
                 self._keys.update({key.key_id: key for key in message.keys})
                 if message.last:
                     self._tell()
-            case KeyChanged() if message.number == self._number + 1:
-                self._number = message.number
-                self._keys[message.key.key_id] = message.key
             case _:
-                # A gap in the numbers: something was missed, so everything is asked for anew.
+                # A slice of another snapshot, or nonsense: everything is asked for anew.
                 self.client.drop()
 
     def _tell(self) -> None:

@@ -59,13 +59,6 @@ class Keys(Struct, tag=True, frozen=True):
     last: bool
 
 
-class KeyChanged(Struct, tag=True, frozen=True):
-    """A key was made, rotated or revoked: a numbered change after the snapshot."""
-
-    number: int
-    key: ApiKey
-
-
 class LeaseGranted(Struct, tag=True, frozen=True):
     """The answer to `LeaseWanted`; zero means that nothing is left. `failed` asks to try again later."""
 
@@ -74,7 +67,7 @@ class LeaseGranted(Struct, tag=True, frozen=True):
     failed: bool = False
 
 
-Message = Hello | LeaseWanted | Counted | ReplicasAre | Knowledge | Keys | KeyChanged | LeaseGranted
+Message = Hello | LeaseWanted | Counted | ReplicasAre | Knowledge | Keys | LeaseGranted
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder: "msgspec.msgpack.Decoder[Message]" = msgspec.msgpack.Decoder(Message)

@@ -2,20 +2,31 @@
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from parvis.adapters.telemetry.tally import Sample
 from parvis.domain.metering.records import UsageRecord
 
 _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _MS_PER_S = 1000
+GATEWAY_GAUGES = ("parvis_in_flight", "parvis_connections")
+"""Gauges that are sums over the gateways."""
 
 
 class Exposition:
     """All metrics of this installation."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the package types the rest
         self._registry = CollectorRegistry()
+        self._gauges_of: dict[str, dict[str, int]] = {}
         self._counters = {
             "parvis_requests_total": Counter(
                 "parvis_requests",
@@ -51,13 +62,22 @@ class Exposition:
             ),
         }
 
-    def add(self, counters: Iterable[Sample], gauges: Iterable[Sample]) -> None:
+    def add(self, gateway: str, counters: Iterable[Sample], gauges: Iterable[Sample]) -> None:
         """Take in what a gateway counted. Names that are not declared are a bug there and are left out."""
         for name, labels, amount in counters:
             if name in self._counters:
                 self._counters[name].labels(*labels).inc(amount)
-        for name, _, value in gauges:
-            self.set(name, value)
+        self._gauges_of[gateway] = {name: value for name, _, value in gauges}
+        self._sum_gauges()
+
+    def gone(self, gateway: str) -> None:
+        """This gateway has left: nothing runs on it any more."""
+        self._gauges_of.pop(gateway, None)
+        self._sum_gauges()
+
+    def _sum_gauges(self) -> None:
+        for name in GATEWAY_GAUGES:
+            self.set(name, sum(gauges.get(name, 0) for gauges in self._gauges_of.values()))
 
     def booked(self, records: Iterable[UsageRecord]) -> None:
         """Times are taken where they are booked, so that nothing is observed on the path of a request."""
