@@ -11,6 +11,7 @@ import pytest
 
 from parvis.domain.fleet.replica import EngineKind
 from parvis.testing import engine_suite as suite
+from parvis.testing.embedding_suite import EMBEDDING_PROMISES
 from parvis.testing.engine_servers import LLAMA_BY_ADDRESS_GAPS, LLAMA_GAPS, LlamaServer, keep, llama_server
 
 CASES = {EngineKind.LLAMA_CPP: LLAMA_GAPS, EngineKind.OPENAI: LLAMA_BY_ADDRESS_GAPS}
@@ -49,7 +50,7 @@ def test_a_chat_engine(kind: EngineKind, promise: suite.Promise, chat: LlamaServ
     keep(promise, chat.bench(kind))
 
 
-@pytest.mark.parametrize(("kind", "promise"), cells(suite.EMBEDDING_PROMISES))
+@pytest.mark.parametrize(("kind", "promise"), cells(EMBEDDING_PROMISES))
 def test_an_embedding_engine(kind: EngineKind, promise: suite.Promise, embedding: LlamaServer) -> None:
     keep(promise, embedding.bench(kind))
 

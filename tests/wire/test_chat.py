@@ -249,7 +249,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "function_call": ({"function_call": "auto"}, "unsupported_parameter", "function_call"),
     "audio": ({"audio": {"voice": "x"}}, "unsupported_parameter", "audio"),
     "a web search": ({"web_search_options": {}}, "unsupported_parameter", "web_search_options"),
-    "spoken answers": ({"modalities": ["text", "audio"]}, "invalid_value", "modalities[1]"),
+    "spoken answers": ({"modalities": ["text", "audio"]}, "unsupported_parameter", "modalities[1]"),
     "a temperature in words": ({"temperature": "hot"}, "invalid_value", "temperature"),
     "a temperature of 3": ({"temperature": 3}, "invalid_value", "temperature"),
     "a seed beyond 64 bits": ({"seed": 2**63}, "invalid_value", "seed"),

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import resource
 import shutil
 import socket
 from pathlib import Path
@@ -37,6 +38,12 @@ def prepare_home(settings: Settings) -> int:
         os.close(lock)
         raise Misconfigured(f"Only {free >> 20} MB are free for {home}; {DISK_BYTES_MIN >> 20} MB are needed.")
     return lock
+
+
+def raise_descriptor_limit() -> None:
+    """A stream needs two descriptors; take all that the machine allows. Children inherit it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def bind(name: str, listener: Listen, *, shared: bool = False) -> socket.socket:

@@ -18,7 +18,7 @@ from parvis.adapters.link.gateway_side import LinkClient
 from parvis.adapters.link.messages import ReplicasAre
 from parvis.adapters.processes.child import Backoff, Child, child_environ, start_child
 from parvis.app.opening import open_house
-from parvis.app.premises import bind_all, prepare_home
+from parvis.app.premises import bind_all, prepare_home, raise_descriptor_limit
 from parvis.core.errors import Misconfigured
 from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState
 from parvis.settings import EngineSettings, Settings
@@ -50,6 +50,7 @@ class Supervisor:
 
     async def run(self) -> None:
         """Serve until a signal. Raises Misconfigured when the service cannot start; nothing is left running then."""
+        raise_descriptor_limit()
         lock = prepare_home(self._settings)
         self._hear_signals()
         try:

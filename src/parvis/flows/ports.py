@@ -94,7 +94,9 @@ class Delivery(Struct):
 class Answer(Protocol):
     """An engine has taken the request; its first byte is there."""
 
-    delivery: Delivery
+    @property
+    def delivery(self) -> Delivery:
+        """How far it has come, now."""
 
     async def done(self) -> Delivery:
         """Wait for the end. Never raises: what went wrong stands in the outcome."""

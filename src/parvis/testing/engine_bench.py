@@ -118,15 +118,15 @@ class Client:
         self._attached = asyncio.Event()
         self.answer: Answer | None = None
         self.counts: list[tuple[int, TokenCount]] = []
-        """Bytes handed over before an event, and the tokens that were counted for them."""
+        """Bytes handed over up to an event, and the tokens that are counted for them."""
 
     def attach(self, flow: Flow) -> None:
         self.flow = flow
         self._attached.set()
 
     def events(self, data: bytes) -> None:
-        self._count()
         self.data += data
+        self._count()
         if self._pause_s and self.flow is not None:
             self.flow.pause()
             asyncio.get_running_loop().call_later(self._pause_s, self.flow.resume)

@@ -62,6 +62,7 @@ LLAMA_BY_ADDRESS_GAPS: suite.Gaps = {
     **LLAMA_GAPS,
     suite.choices_are_streamed_side_by_side: BY_ADDRESS + "reports the usage of one choice only",
     suite.choices_are_counted_together: BY_ADDRESS + "reports the usage of one choice only",
+    suite.log_probabilities_are_told_beside_tools: BY_ADDRESS + "refuses to stream them",
     suite.a_named_tool_is_called: BY_ADDRESS + "hears of tools only if its template does",
     suite.a_required_call_is_streamed: BY_ADDRESS + "hears of tools only if its template does",
     suite.a_client_that_waits_and_leaves_frees_the_engine: BY_ADDRESS + "notices only streaming clients that leave",

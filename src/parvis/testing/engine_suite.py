@@ -1,15 +1,13 @@
 """What every engine promises, as functions that take an `Engine` (`parvis.flows.ports`) and a server on the bench.
 
-`PROMISES` are for engines that generate, `EMBEDDING_PROMISES` for those that embed, `LAST_PROMISES` end their server.
+`PROMISES` are for engines that generate, `LAST_PROMISES` end their server; `embedding_suite` is for those that embed.
 `GAPS` tells what a kind of engine cannot do, and why; a test expects those promises to be broken.
 """
 
 # ruff: noqa: D103, PLR2004 - a promise's name is its sentence, and a number in it is the expectation
 
 import asyncio
-import base64
 import json
-import struct
 from collections.abc import Callable, Coroutine, Mapping
 from itertools import pairwise
 from typing import Any
@@ -32,7 +30,10 @@ TOOL = {"type": "function", "function": {"name": "weather", "description": "Tell
 NAMED = {"type": "function", "function": {"name": "weather"}}
 PERSON = {
     "type": "object",
-    "properties": {"name": {"type": "string", "maxLength": 12}, "age": {"type": "integer"}},
+    "properties": {
+        "name": {"type": "string", "maxLength": 12},
+        "age": {"type": "integer", "minimum": 0, "maximum": 120},
+    },
     "required": ["name", "age"],
     "additionalProperties": False,
 }
@@ -166,6 +167,8 @@ async def a_seed_repeats_an_answer(engine: Engine, bench: Bench) -> None:
 
 
 async def log_probabilities_are_told(engine: Engine, bench: Bench) -> None:
+    alone = (await ask(engine, bench.chat(bench.words.short, logprobs=True))).body["choices"][0]["logprobs"]
+    assert all(token["logprob"] <= 0 for token in alone["content"])
     fields: Json = {"logprobs": True, "top_logprobs": 2}
     whole = (await ask(engine, bench.chat(bench.words.short, **fields))).body["choices"][0]["logprobs"]["content"]
     streamed = await ask(engine, bench.chat(bench.words.short, stream=True, **fields))
@@ -184,9 +187,10 @@ async def log_probabilities_are_told_beside_tools(engine: Engine, bench: Bench) 
         heard = await ask(engine, job)
         parts = choices(heard.chunks) if stream else heard.body["choices"]
         tokens = [token for part in parts if part.get("logprobs") for token in part["logprobs"]["content"]]
-        assert 0 <= heard.delivery.tokens.completion_total - len(tokens) <= 1  # the one that ends a text
-        text = heard.text() if stream else parts[0]["message"]["content"] or ""
-        assert b"".join(bytes(token["bytes"]) for token in tokens).decode().startswith(text)
+        assert 0 < len(tokens) <= heard.delivery.tokens.completion_total
+        text = heard.text() if stream else parts[0]["message"]["content"]
+        if text.isascii():  # llama.cpp tells nothing of tokens that are parts of a letter
+            assert b"".join(bytes(token["bytes"]) for token in tokens).decode() == text
 
 
 async def reasoning_is_told_beside_tools(engine: Engine, bench: Bench) -> None:
@@ -408,47 +412,6 @@ async def an_engine_that_dies_early_is_unavailable(engine: Engine, bench: Bench)
     assert heard.delivery.tokens.total == 0
 
 
-# --------------------------------------------------------------------------------------------- embeddings
-
-
-async def texts_are_embedded(engine: Engine, bench: Bench) -> None:
-    texts = ["The cat sleeps.", "A dog barks.", "L'été, la mer est à 22 °C."]
-    several = await ask(engine, bench.embedding(texts))
-    one = await ask(engine, bench.embedding(texts[1]))
-    assert several.body["object"] == "list"
-    assert several.body["model"] == bench.model.id
-    assert [item["index"] for item in several.body["data"]] == [0, 1, 2]
-    vectors = [item["embedding"] for item in several.body["data"]]
-    assert {len(vector) for vector in vectors} == {bench.model.dimensions}
-    assert vectors[1] == pytest.approx(one.body["data"][0]["embedding"], abs=2e-2)
-    tokens = several.delivery.tokens
-    assert several.body["usage"] == {"prompt_tokens": tokens.prompt_total, "total_tokens": tokens.prompt_total}
-    assert tokens.prompt_total > 0
-    assert tokens.completion_total == 0
-    assert not several.delivery.estimated
-
-
-async def base64_holds_the_same_numbers(engine: Engine, bench: Bench) -> None:
-    plain = (await ask(engine, bench.embedding("The sea."))).body["data"][0]["embedding"]
-    packed = (await ask(engine, bench.embedding("The sea.", encoding_format="base64"))).body["data"][0]["embedding"]
-    numbers = struct.unpack(f"<{len(plain)}f", base64.b64decode(packed, validate=True))
-    assert list(numbers) == pytest.approx(plain, abs=1e-2)
-
-
-async def dimensions_cannot_be_chosen(engine: Engine, bench: Bench) -> None:
-    with pytest.raises(BadRequest) as refused:
-        await ask(engine, bench.embedding("The sea.", dimensions=3))
-    assert (refused.value.code, refused.value.param) == ("unsupported_parameter", "dimensions")
-    heard = await ask(engine, bench.embedding("The sea.", dimensions=bench.model.dimensions))
-    assert len(heard.body["data"][0]["embedding"]) == bench.model.dimensions
-
-
-async def an_embedder_that_is_not_there_is_unavailable(engine: Engine, bench: Bench) -> None:
-    job = bench.embedding("The sea.")
-    with pytest.raises(EngineUnavailable):
-        await ask(engine, elsewhere(job, NOWHERE))
-
-
 PROMISES: tuple[Promise, ...] = (
     a_chat_is_answered_whole,
     a_whole_choice_has_every_key,
@@ -481,12 +444,6 @@ PROMISES: tuple[Promise, ...] = (
     a_client_that_waits_and_leaves_frees_the_engine,
 )
 LAST_PROMISES: tuple[Promise, ...] = (an_engine_that_dies_breaks_the_stream, an_engine_that_dies_early_is_unavailable)
-EMBEDDING_PROMISES: tuple[Promise, ...] = (
-    texts_are_embedded,
-    base64_holds_the_same_numbers,
-    dimensions_cannot_be_chosen,
-    an_embedder_that_is_not_there_is_unavailable,
-)
 GAPS: Mapping[EngineKind, Gaps] = {
     EngineKind.LLAMA_CPP: {},
     EngineKind.VLLM: {},

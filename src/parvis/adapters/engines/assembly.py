@@ -61,6 +61,8 @@ class Choice:
 class Assembly:
     """An `Outlet` that keeps everything and gives one body at the end."""
 
+    holds_back = True
+
     def __init__(self, answer_id: str, model: str, *, chat: bool) -> None:
         self._id = answer_id
         self._model = model

@@ -4,18 +4,18 @@ No coroutine runs for an event. `start` waits for the first event, `done` for th
 """
 
 import asyncio
-from collections import Counter
 from typing import Protocol
 
 import msgspec
 
+from parvis.adapters.engines.counting import Counts
 from parvis.adapters.engines.refusals import broken, refusal
 from parvis.adapters.engines.upstream import UpstreamConnection
 from parvis.core.errors import EngineUnavailable, Failure
-from parvis.core.tokens import NO_TOKENS, TokenCount
+from parvis.core.tokens import TokenCount
 from parvis.domain.metering.records import Operation, Outcome
 from parvis.flows.ports import Delivery, Job, Sink
-from parvis.wire.chunks import Chunk, Splice, has_text, is_reasoning, read_chunk, usage_event
+from parvis.wire.chunks import Chunk, Splice, read_chunk, usage_event
 
 ERROR_BYTES_MAX = 65_536
 EVENT_BYTES_MAX = 4 << 20
@@ -30,6 +30,9 @@ _KINDS = {
 class Outlet(Protocol):
     """Where whole events go: to the client as they are, through a translation, or into one body."""
 
+    holds_back: bool
+    """Not every event sets its own bytes free."""
+
     def take(self, chunk: Chunk, payload: bytes) -> bytes:
         """One event; gives the bytes for the client that it sets free (perhaps none yet)."""
 
@@ -39,6 +42,8 @@ class Outlet(Protocol):
 
 class Passing:
     """Events pass as they were read, but for the constant parts and `usage`."""
+
+    holds_back = False
 
     def __init__(self, answer_id: str, model: str, *, usage_null: bool) -> None:
         self._id = answer_id
@@ -53,7 +58,10 @@ class Passing:
             self._created = chunk.created
             self._splice = Splice(chunk, payload, self._id, self._model, usage_null=self._usage_null)
         event = b"data: %b\n\n" % self._splice.apply(chunk, payload)
-        for choice in chunk.choices:
+        choices = chunk.choices
+        if len(choices) == 1 and choices[0].index in self._begun:
+            return event
+        for choice in choices:
             if choice.index not in self._begun:
                 self._begun.add(choice.index)
                 if choice.delta is not None and choice.delta.role is None:
@@ -94,8 +102,8 @@ class StreamRelay:
 
     def __init__(self, job: Job, sink: Sink, connection: UpstreamConnection, outlet: Outlet) -> None:
         loop = asyncio.get_running_loop()
-        self.delivery = Delivery()
-        self.received = False
+        self._delivery = Delivery()
+        self._stale = False
         self._job = job
         self._sink = sink
         self._connection = connection
@@ -107,10 +115,14 @@ class StreamRelay:
         self._separator = b"\n\n"
         self._done_seen = False
         self._created = 0
-        self._reported: TokenCount | None = None
-        self._running: dict[int, TokenCount] = {}
-        self._output = 0
-        self._reasoning: Counter[int] = Counter()
+        self._counts = Counts(job.request.choices)
+
+    @property
+    def delivery(self) -> Delivery:
+        """True at any time; counted when it is asked for."""
+        if self._stale:
+            self._count_delivered()
+        return self._delivery
 
     async def first_event(self) -> None:
         """Return at the first whole event. Raises what `Engine.start` raises."""
@@ -137,7 +149,6 @@ class StreamRelay:
     # Receiver
 
     def head(self, status: int) -> None:
-        self.received = True
         self._status = status
 
     def body(self, data: bytes) -> None:
@@ -191,8 +202,10 @@ class StreamRelay:
             out.append(freed)
         data = b"".join(out)
         if data:
+            self._stale = True
             self._sink.events(data)
-            self._count_delivered()
+            if self._outlet.holds_back:
+                self._count_delivered()
         if not self._first.done() and not self._end.done():
             self._first.set_result(None)
 
@@ -207,63 +220,26 @@ class StreamRelay:
             self._break("an error")
             return None
         if not chunk.choices:
-            if chunk.usage is not None:
-                self._reported = chunk.usage.tokens(self._reasoning.total()) or self._reported
+            self._counts.take_last(chunk)
             return b""
         self._created = self._created or chunk.created
-        for choice in chunk.choices:
-            if is_reasoning(choice):
-                self._reasoning[choice.index] += 1
-            elif has_text(choice):
-                self._output += 1
-        self._take_running(chunk)
+        self._counts.take(chunk)
         return self._outlet.take(chunk, payload)
 
-    def _take_running(self, chunk: Chunk) -> None:
-        """Note the engine's count so far of this chunk's choice. A busy engine sends several tokens in one event."""
-        choice = chunk.choices[0]
-        running = chunk.running(self._reasoning[choice.index])
-        if running is None:
-            return
-        before = self._running.get(choice.index, NO_TOKENS).completion_total
-        more = running.completion_total - before - 1
-        if more > 0 and is_reasoning(choice) and not has_text(choice):
-            self._reasoning[choice.index] += more
-            running = chunk.running(self._reasoning[choice.index]) or running
-        self._running[choice.index] = running
-
-    def _counted(self) -> TokenCount | None:
-        """The engine's own count behind the last event, where it gives one."""
-        if self._reported is not None or not self._running:
-            return self._reported
-        counts = self._running.values()
-        if len(counts) == 1:
-            return next(iter(counts))
-        # A running count is of one choice and its prompt. Choices of one prompt share it; several prompts add up.
-        prompts: dict[int, TokenCount] = {}
-        for index, one in self._running.items():
-            place = index // self._job.request.choices
-            prompts[place] = max(one, prompts.get(place, one))
-        return TokenCount(
-            sum(one.input for one in prompts.values()),
-            sum(one.cached for one in prompts.values()),
-            sum(one.output for one in counts),
-            sum(one.reasoning for one in counts),
-        )
-
     def _count_delivered(self) -> None:
-        self.delivery.tokens = self._counted() or TokenCount(0, 0, self._output, self._reasoning.total())
+        self._stale = False
+        self._delivery.tokens = self._counts.by_engine() or self._counts.by_events()
 
     # Ends
 
     def _break(self, what: str) -> None:
         """The engine's stream makes no sense: stop listening to it."""
         self._connection.abort()
-        self.delivery.error = f"The engine sent {what}. Try again."
+        self._delivery.error = f"The engine sent {what}. Try again."
         if self._first.done():
             self._finish(Outcome.ENGINE_BROKE)
         else:
-            self._refuse(broken(self.delivery.error))
+            self._refuse(broken(self._delivery.error))
 
     def _refuse(self, failure: Failure) -> None:
         if not self._first.done():
@@ -287,9 +263,9 @@ class StreamRelay:
         self._end.set_result(delivery)
 
     def _complete(self, delivery: Delivery) -> None:
-        counted = self._counted()
+        counted = self._counts.by_engine()
         if counted is None:
-            delivery.tokens = TokenCount(0, 0, self._output, self._reasoning.total())
+            delivery.tokens = self._counts.by_events()
             self._estimate_prompt(delivery)
         else:
             delivery.tokens = counted

@@ -42,8 +42,8 @@ def _for_llama_cpp(body: ChatBody | CompletionBody) -> bytes:
             with_tools_in_prompt(body)
         if schema is not None:
             additions["grammar"] = schema_grammar(schema)
-        if body.logprobs and body.top_logprobs is None:
-            body.top_logprobs = 0  # otherwise it gives about twenty
+        if body.logprobs:
+            body.top_logprobs = body.top_logprobs or 1  # it takes 0 for none at all, and nothing for about twenty
     elif body.logprobs is not None:
         raise BadRequest(
             "'logprobs' is not supported here by the engine of this model. Use chat completions.",

@@ -21,6 +21,8 @@ _read_call = msgspec.json.Decoder(_Call).decode
 class ToolCalls:
     """An `Outlet` before another one. Text that may be a call is held back until it is clear what it is."""
 
+    holds_back = True
+
     def __init__(self, inner: Outlet, names: frozenset[str], call_prefix: str) -> None:
         self._inner = inner
         self._names = names

@@ -29,12 +29,13 @@ class Receiver(Protocol):
 class UpstreamConnection(asyncio.Protocol):
     """One connection to one engine."""
 
-    __slots__ = ("_parser", "_pool", "_receiver", "_transport", "closed", "single_use", "used")
+    __slots__ = ("_held", "_parser", "_pool", "_receiver", "_transport", "closed", "single_use", "used")
 
     def __init__(self, pool: "UpstreamPool") -> None:
         self.closed = False
         self.used = False
         self.single_use = False
+        self._held = b""
         self._pool = pool
         self._receiver: Receiver | None = None
         self._transport: asyncio.Transport | None = None
@@ -72,6 +73,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserError:
             self._fail()
+        if self._held:
+            self._hand_over()
 
     def eof_received(self) -> bool:
         return False
@@ -88,10 +91,12 @@ class UpstreamConnection(asyncio.Protocol):
             self._receiver.head(self._parser.get_status_code())
 
     def on_body(self, data: bytes) -> None:
-        if self._receiver is not None:
-            self._receiver.body(data)
+        # One read may hold many chunks: they are handed over together, and leave in one write.
+        self._held = self._held + data if self._held else data
 
     def on_message_complete(self) -> None:
+        if self._held:
+            self._hand_over()
         # `should_keep_alive` is right only inside this callback.
         receiver, self._receiver = self._receiver, None
         if self._parser.should_keep_alive() and not (self.closed or self.single_use):
@@ -105,7 +110,14 @@ class UpstreamConnection(asyncio.Protocol):
         if receiver is not None:
             receiver.complete()
 
+    def _hand_over(self) -> None:
+        data, self._held = self._held, b""
+        if self._receiver is not None:
+            self._receiver.body(data)
+
     def _fail(self) -> None:
+        if self._held:
+            self._hand_over()
         self.closed = True
         receiver, self._receiver = self._receiver, None
         self._pool.forget(self)
