@@ -187,6 +187,7 @@ class StreamRelay:
 
     def _events(self, events: list[bytes]) -> None:
         out = []
+        broken_by = ""
         for event in events:
             if not event.startswith(b"data:"):
                 continue
@@ -197,34 +198,41 @@ class StreamRelay:
             if payload == b"null":  # llama.cpp sends these before the answers to several prompts
                 continue
             freed = self._event(payload)
-            if freed is None:
+            if isinstance(freed, str):
+                broken_by = freed
                 break
             out.append(freed)
-        data = b"".join(out)
-        if data:
-            self._stale = True
-            self._sink.events(data)
-            if self._outlet.holds_back:
-                self._count_delivered()
-        if not self._first.done() and not self._end.done():
+        self._hand_over(b"".join(out))
+        if broken_by:
+            # After what came before it was handed over, and counted.
+            self._break(broken_by)
+        elif not self._first.done():
             self._first.set_result(None)
 
-    def _event(self, payload: bytes) -> bytes | None:
-        """The bytes that one event sets free; None when it ends the stream."""
+    def _event(self, payload: bytes) -> bytes | str:
+        """The bytes that one event sets free, or what is wrong with it."""
         try:
             chunk = read_chunk(payload)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self._break("an event that is not JSON")
-            return None
+            return "an event that is not JSON"
         if chunk.error is not None:
-            self._break("an error")
-            return None
+            return "an error"
         if not chunk.choices:
             self._counts.take_last(chunk)
             return b""
         self._created = self._created or chunk.created
         self._counts.take(chunk)
         return self._outlet.take(chunk, payload)
+
+    def _hand_over(self, data: bytes) -> None:
+        if not data:
+            return
+        self._stale = True
+        self._sink.events(data)
+        if self._outlet.holds_back:
+            self._count_delivered()
+        if not self._first.done():
+            self._first.set_result(None)
 
     def _count_delivered(self) -> None:
         self._stale = False
