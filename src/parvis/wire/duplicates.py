@@ -9,22 +9,22 @@ KEYS_MAX = 20_000
 """In a body that must be read by the exact parser."""
 QUOTE_CHARS_MAX = 200
 _POLICY_KEYS = tuple(
-    f'"{name}"'.encode()
+    (name, f'"{name}"'.encode())
     for name in ("model", "messages", "prompt", "input", "n", "stream", "max_tokens", "max_completion_tokens")
 )
 
 
-def refuse_duplicates(body: bytes) -> None:
-    """Refuse a body that says the same thing twice. Raises BadRequest (`duplicate_key`, `too_many_keys`).
+def refuse_duplicates(body: bytes, read: object) -> None:
+    """Refuse a body that says the same thing twice; `read` is what was read of it.
 
     The decoder takes the last of two in silence, and an engine is given what it took, so nothing is read in two ways;
     but who sends such a body means something else, or means to try. Reading exactly takes ten times as long, so only
     those bodies are read exactly in which a key that policy reads seems to stand twice, or could hide behind an escape.
-    The body is valid JSON.
+    The body is valid JSON. Raises BadRequest (`duplicate_key`, `too_many_keys`).
     """
     suspicious = b"\\u00" in body
-    for key in _POLICY_KEYS:
-        if body.count(key) > 1:
+    for name, key in _POLICY_KEYS:
+        if getattr(read, name, None) is not None and body.count(key) > 1:
             suspicious = True
     if suspicious:
         try:

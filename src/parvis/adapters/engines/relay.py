@@ -101,15 +101,14 @@ class StreamRelay:
     """Receiver of the engine's response, `Flow` for the sink, `Answer` for the story."""
 
     def __init__(self, job: Job, sink: Sink, connection: UpstreamConnection, outlet: Outlet) -> None:
-        loop = asyncio.get_running_loop()
         self._delivery = Delivery()
         self._stale = False
         self._job = job
         self._sink = sink
         self._connection = connection
         self._outlet = outlet
-        self._first: asyncio.Future[None] = loop.create_future()
-        self._end: asyncio.Future[Delivery] = loop.create_future()
+        self._first: asyncio.Future[None] = connection.new_future()
+        self._end: asyncio.Future[Delivery] = connection.new_future()
         self._status = 0
         self._rest = b""
         self._separator = b"\n\n"

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -40,6 +40,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._receiver: Receiver | None = None
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
+
+    def new_future(self) -> "asyncio.Future[Any]":
+        """A future of the loop that serves this connection; asking asyncio for the loop costs a system call."""
+        return self._pool.loop.create_future()
 
     def send(self, receiver: Receiver, data: bytes) -> None:
         """Send one request; its response goes to the receiver."""
@@ -138,7 +142,7 @@ class UpstreamPool:
         self._prefix = parts.path.rstrip("/").removesuffix("/v1")
         self._host = parts.hostname
         self._port = parts.port or 80
-        self._loop = loop
+        self.loop = loop
         self._heads: dict[tuple[bytes, str], bytes] = {}
         self._idle: deque[UpstreamConnection] = deque()
 
@@ -161,7 +165,7 @@ class UpstreamPool:
                 return connection
         try:
             async with asyncio.timeout(CONNECT_S_MAX):
-                _, connection = await self._loop.create_connection(
+                _, connection = await self.loop.create_connection(
                     lambda: UpstreamConnection(self), self._host, self._port
                 )
         except (OSError, TimeoutError):

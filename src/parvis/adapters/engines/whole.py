@@ -45,14 +45,13 @@ class WholeAnswer:
     """Receiver, `Flow` and `Answer` of one whole body. Nothing is delivered until all of it is."""
 
     def __init__(self, job: Job, connection: UpstreamConnection) -> None:
-        loop = asyncio.get_running_loop()
         self.delivery = Delivery()
         self._job = job
         self._connection = connection
         self._status = 0
         self._parts: list[bytes] = []
         self._bytes = 0
-        self._end: asyncio.Future[None] = loop.create_future()
+        self._end: asyncio.Future[None] = connection.new_future()
 
     async def first_event(self) -> None:
         """Return when the answer is there. Raises what `Engine.start` raises."""

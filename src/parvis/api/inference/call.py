@@ -13,7 +13,6 @@ class Call:
     method: str = ""
     path: str = ""
     authorization: bytes | None = None
-    content_type: bytes = b""
     content_encoding: bytes = b""
     origin: bytes | None = None
     expects_continue: bool = False

@@ -15,7 +15,7 @@ async def chat(desk: Desk, exchange: Exchange, _: str) -> None:
     """Answer it. Raises Failure."""
     call = exchange.call
     body = read_chat(call.body)
-    refuse_duplicates(call.body)
+    refuse_duplicates(call.body, body)
     await desk.answer(
         exchange,
         InferenceRequest(

@@ -13,7 +13,7 @@ async def completions(desk: Desk, exchange: Exchange, _: str) -> None:
     """Answer it. Raises Failure."""
     call = exchange.call
     body = read_completion(call.body)
-    refuse_duplicates(call.body)
+    refuse_duplicates(call.body, body)
     await desk.answer(
         exchange,
         InferenceRequest(

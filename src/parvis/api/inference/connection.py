@@ -59,6 +59,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, listener: Owner) -> None:
         self._listener = listener
         self._limits: ListenerLimits = listener.limits
+        self._headers_max = listener.limits.headers_max
+        self._head_bytes_max = listener.limits.head_bytes_max
         self._parser: Parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[Call] = deque()
@@ -139,13 +141,15 @@ class Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         self._url += url
-        self._count_head(len(url))
+        self._head_bytes += len(url)
+        if self._head_bytes > self._head_bytes_max:
+            self._stop(self._head_too_large())
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers += 1
-        self._count_head(len(name) + len(value) + 4)
-        if self._headers > self._limits.headers_max:
-            self._stop(TooLarge(f"More than {self._limits.headers_max} headers.", code="headers_too_large"))
+        self._head_bytes += len(name) + len(value) + 4
+        if self._headers > self._headers_max or self._head_bytes > self._head_bytes_max:
+            self._stop(self._head_too_large())
         # After the body come trailers: nothing of what decides may stand there.
         keep = None if self._head_read else _KEPT.get(name.lower())
         if keep is not None and self._reading is not None:
@@ -279,11 +283,6 @@ class Connection(asyncio.Protocol):
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The body is larger than {self._limits.body_bytes_max} bytes. Send less.")
 
-    def _count_head(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > self._limits.head_bytes_max:
-            self._stop(self._head_too_large())
-
     def _hold(self, size: int) -> None:
         """The parser keeps a header to itself until it is whole, so what it was fed counts too."""
         self._held_bytes += size
@@ -291,7 +290,11 @@ class Connection(asyncio.Protocol):
             raise self._head_too_large()
 
     def _head_too_large(self) -> TooLarge:
-        return TooLarge(f"The head is larger than {self._limits.head_bytes_max} bytes.", code="headers_too_large")
+        limits = self._limits
+        return TooLarge(
+            f"The head is larger than {limits.head_bytes_max} bytes, or has more than {limits.headers_max} headers.",
+            code="headers_too_large",
+        )
 
     def _stop(self, refusal: Failure) -> None:
         """Leave the parser at once: it turns any exception of a callback into its own error."""
@@ -314,10 +317,6 @@ def _keep_authorization(connection: Connection, call: Call, value: bytes) -> Non
     if call.authorization is not None:
         connection._stop(BadRequest("Send one Authorization header.", code="invalid_http"))  # noqa: SLF001 - its own
     call.authorization = value
-
-
-def _keep_content_type(_: Connection, call: Call, value: bytes) -> None:
-    call.content_type = value
 
 
 def _keep_content_encoding(_: Connection, call: Call, value: bytes) -> None:
@@ -350,7 +349,6 @@ def _count_host(connection: Connection, _: Call, value: bytes) -> None:
 
 _KEPT: dict[bytes, Callable[[Connection, Call, bytes], None]] = {
     b"authorization": _keep_authorization,
-    b"content-type": _keep_content_type,
     b"content-encoding": _keep_content_encoding,
     b"origin": _keep_origin,
     b"expect": _keep_expect,

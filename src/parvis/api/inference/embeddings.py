@@ -12,7 +12,7 @@ async def embeddings(desk: Desk, exchange: Exchange, _: str) -> None:
     """Answer it. Raises Failure."""
     call = exchange.call
     body = read_embedding(call.body)
-    refuse_duplicates(call.body)
+    refuse_duplicates(call.body, body)
     await desk.answer(
         exchange,
         InferenceRequest(

@@ -16,6 +16,8 @@ EXPOSED = (
     b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"
 )
 _JSON = (b"content-type", b"application/json")
+_JSON_ONLY = (_JSON,)
+_JSON_LINE = b"content-type: application/json\r\n"
 _STREAM_HEADERS = (
     b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 )
@@ -91,21 +93,24 @@ class Exchange:
 
     # What the routes say.
 
-    def answer(self, body: bytes, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = (_JSON,)) -> None:
+    def answer(self, body: bytes, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = _JSON_ONLY) -> None:
         """A whole response."""
         if self.left:
             return
         self.status = status
-        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        lines = _JSON_LINE if headers is _JSON_ONLY else b"".join([b"%b: %b\r\n" % header for header in headers])
         length = b"" if status == HTTPStatus.NO_CONTENT else b"content-length: %d\r\n" % len(body)
         shown = b"" if self.call.method == "HEAD" else body
         self._transport.write(self._head(status) + lines + length + b"\r\n" + shown)
 
     def finish_stream(self, last: bytes) -> None:
         """The last events, then the end of the body."""
-        self.events(last)
+        if self.left or self.call.http_1_0 or not self._streaming:
+            self.events(last)
+            last = b""
         if not self.left and not self.call.http_1_0:
-            self._transport.write(b"0\r\n\r\n")
+            end = b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last) if last else b"0\r\n\r\n"
+            self._transport.write(end)
 
     def fail(self, failure: Failure) -> None:
         """An error response; in a stream that has begun, one error event and the end, without `[DONE]`."""
