@@ -163,7 +163,7 @@ class Journal(Protocol):
     """The usage journal of this gateway. Never blocks the loop."""
 
     def start(self, record: Started, progress: Callable[[], Record | None] | None) -> None:
-        """Write to the page cache before the request leaves, then mark `progress` at most every 100 ms.
+        """Write to the page cache before the request leaves, then mark `progress` at most every 200 ms.
 
         Raises Unavailable when the journal cannot be written or its backlog is full.
         """

@@ -224,7 +224,7 @@ def needs_vision(chat: ChatBody) -> bool:
 
 def given(body: Any, names: tuple[str, ...]) -> tuple[str, ...]:
     """Which of these parameters were given."""
-    return tuple(name for name in names if getattr(body, name) is not None)
+    return tuple([name for name in names if getattr(body, name) is not None])
 
 
 def _images(chat: ChatBody) -> list[ImagePart]:

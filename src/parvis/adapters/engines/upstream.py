@@ -78,7 +78,9 @@ class UpstreamConnection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._fail()
         if self._held:
-            self._hand_over()
+            data, self._held = self._held, b""
+            if self._receiver is not None:
+                self._receiver.body(data)
 
     def eof_received(self) -> bool:
         return False

@@ -20,7 +20,7 @@ from parvis.adapters.journal.segment import Segment
 from parvis.core.errors import Unavailable
 from parvis.domain.metering.records import Closed, Record, Settled, Started
 
-MARK_INTERVAL_S = 0.1
+MARK_INTERVAL_S = 0.2
 BACKLOG_MAX = 10_000
 """Settlements that may wait for the disk before new requests are refused."""
 COMPANY = 4

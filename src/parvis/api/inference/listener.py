@@ -112,7 +112,9 @@ class Listener:
     async def _run(self, connection: Connection, exchange: Exchange) -> None:
         answered = False
         try:
-            await self._answer(exchange)
+            if exchange.call.refusal is not None:
+                raise exchange.call.refusal
+            await self._handler(exchange)
             answered = True
         except Failure as failure:
             self._refused(failure.code)
@@ -124,11 +126,6 @@ class Listener:
                 request_id = exchange.call.request_id
                 exchange.fail(ServerBug(f"Something broke on our side. Quote {request_id} to your operator."))
             connection.answered()
-
-    async def _answer(self, exchange: Exchange) -> None:
-        if exchange.call.refusal is not None:
-            raise exchange.call.refusal
-        await self._handler(exchange)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

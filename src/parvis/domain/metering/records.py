@@ -45,7 +45,7 @@ class Started(NamedTuple):
 
 
 class Marked(NamedTuple):
-    """What has left for the client so far, and what that costs; at most every 100 ms of a stream."""
+    """What has left for the client so far, and what that costs; at most every 200 ms of a stream."""
 
     request_id: str
     tokens: TokenCount

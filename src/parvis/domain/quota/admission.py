@@ -1,10 +1,9 @@
 """The worst case of a request, known before anything is computed."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class WorstCase:
+class WorstCase(NamedTuple):
     """Upper bounds, in tokens, over all choices of one request."""
 
     input_tokens_max: int
