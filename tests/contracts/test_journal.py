@@ -388,8 +388,11 @@ async def test_on_a_full_disk_nothing_starts_and_nothing_settles(folder: Path) -
 
 
 async def test_a_disk_that_fills_up_while_some_wait_leaves_nobody_waiting(folder: Path) -> None:
+    async def end(journal: FileJournal, number: int) -> None:
+        await journal.settle(settled(number))
+
     async with journal_in(folder, FullDisk(segments=2).open) as journal, asyncio.timeout(GENEROUS_S):
-        ends = await asyncio.gather(*[journal.settle(settled(n)) for n in range(40)], return_exceptions=True)
+        ends = await asyncio.gather(*[end(journal, n) for n in range(40)], return_exceptions=True)
     assert {type(end) for end in ends} <= {type(None), Unavailable}
     assert isinstance(ends[-1], Unavailable)
 

@@ -1,6 +1,6 @@
 """What the serving story needs from the world, as intents. Adapters and the api implement these; nobody subclasses."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -168,8 +168,8 @@ class Journal(Protocol):
         Raises Unavailable when the journal cannot be written or its backlog is full.
         """
 
-    async def settle(self, record: Settled) -> None:
-        """Return when the record is durable. Raises Unavailable when it cannot be made so."""
+    def settle(self, record: Settled) -> Awaitable[None]:
+        """Done when the record is durable. Raises Unavailable, now or then, when it cannot be made so."""
 
     def close(self, request_id: str, *, delivered: bool) -> None:
         """A whole answer that was settled has been handed to the kernel, or its client had gone."""

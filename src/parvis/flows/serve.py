@@ -30,7 +30,8 @@ async def serve(house: House, request: InferenceRequest, sink: Sink) -> Delivery
         answer = await _start(house, request, sink, trail, worst.output_tokens_each)
         trail.first_byte(answer)
         delivery = await answer.done()
-        await sink.drained()
+        if not sink.flushed():
+            await sink.drained()
         billed, written_off = charge(cost(delivery.tokens, prices), held)
         await trail.settle(delivery, billed, written_off)
     except Failure as failure:

@@ -1,5 +1,7 @@
 """What one request leaves behind: its records in the journal, and its guard on a replica's load."""
 
+from collections.abc import Awaitable
+
 from parvis.core.errors import BadRequest, Failure
 from parvis.core.money import ZERO, Money
 from parvis.domain.billing.price import PriceList, cost
@@ -60,10 +62,10 @@ class Trail:
         self._answer = answer
         self._first_byte_ms = self._elapsed_ms()
 
-    async def settle(self, delivery: Delivery, billed: Money, written_off: Money) -> None:
-        """Return when the end of the request is durable."""
+    def settle(self, delivery: Delivery, billed: Money, written_off: Money) -> Awaitable[None]:
+        """Done when the end of the request is durable."""
         self._open = False
-        await self._house.journal.settle(
+        return self._house.journal.settle(
             Settled(
                 self._request.request_id,
                 delivery.outcome,

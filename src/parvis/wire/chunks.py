@@ -17,7 +17,7 @@ _FIELD = rb'"(?:usage|timings)":\s*(?:null|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})'
 _EXTRA = re.compile(rb"(?<=\{)(?:\s*%b\s*,?)+|,\s*%b" % (_FIELD, _FIELD))
 
 
-class Delta(Struct):
+class Delta(Struct, gc=False):
     content: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -25,7 +25,7 @@ class Delta(Struct):
     role: str | None = None
 
 
-class ChunkChoice(Struct):
+class ChunkChoice(Struct, gc=False):
     index: int = 0
     delta: Delta | None = None
     text: str | None = None
@@ -33,7 +33,7 @@ class ChunkChoice(Struct):
     logprobs: Any = None
 
 
-class Timings(Struct):
+class Timings(Struct, gc=False):
     """llama.cpp's counts so far."""
 
     prompt_n: int = 0
@@ -45,7 +45,7 @@ class Timings(Struct):
         return TokenCount(self.prompt_n, self.cache_n, visible, self.predicted_n - visible)
 
 
-class Chunk(Struct):
+class Chunk(Struct, gc=False):
     """One event of a stream, of either protocol."""
 
     choices: list[ChunkChoice] = []

@@ -6,15 +6,15 @@ from msgspec import Struct
 from parvis.core.tokens import TokenCount
 
 
-class PromptDetails(Struct, omit_defaults=True):
+class PromptDetails(Struct, omit_defaults=True, gc=False):
     cached_tokens: int | None = None
 
 
-class CompletionDetails(Struct, omit_defaults=True):
+class CompletionDetails(Struct, omit_defaults=True, gc=False):
     reasoning_tokens: int | None = None
 
 
-class Usage(Struct):
+class Usage(Struct, gc=False):
     """An engine's report. Fields beyond these are ignored."""
 
     prompt_tokens: int = 0

@@ -36,15 +36,15 @@ class HttpEngine:
         pool = self._upstreams.pool(job.replica.address)
         asked = job.request
         request = pool.request(_PATHS[asked.operation], job.replica.api_key, asked.request_id, engine_json(job))
-        connection = await pool.connection()
-        reused = connection.used
-        try:
-            return await self._ask(job, sink, connection, request)
-        except EngineUnavailable:
-            # An idle connection may have been closed by the engine just as we used it: that is no news about it.
-            if not reused or sink.left:
-                raise
-        return await self._ask(job, sink, await pool.connection(fresh=True), request)
+        connection = pool.idle()
+        if connection is not None:
+            try:
+                return await self._ask(job, sink, connection, request)
+            except EngineUnavailable:
+                # The engine may have closed it while it was idle, just as we used it: that is no news about it.
+                if sink.left:
+                    raise
+        return await self._ask(job, sink, await pool.connect(), request)
 
     async def _ask(self, job: Job, sink: Sink, connection: UpstreamConnection, request: bytes) -> Answer:
         answer = _receiver(job, sink, connection)

@@ -29,11 +29,10 @@ class Receiver(Protocol):
 class UpstreamConnection(asyncio.Protocol):
     """One connection to one engine."""
 
-    __slots__ = ("_held", "_parser", "_pool", "_receiver", "_transport", "closed", "single_use", "used")
+    __slots__ = ("_held", "_parser", "_pool", "_receiver", "_transport", "closed", "single_use")
 
     def __init__(self, pool: "UpstreamPool") -> None:
         self.closed = False
-        self.used = False
         self.single_use = False
         self._held = b""
         self._pool = pool
@@ -106,7 +105,6 @@ class UpstreamConnection(asyncio.Protocol):
         # `should_keep_alive` is right only inside this callback.
         receiver, self._receiver = self._receiver, None
         if self._parser.should_keep_alive() and not (self.closed or self.single_use):
-            self.used = True
             self.resume()  # a slow client of this answer must not hold up the next
             self._pool.give_back(self)
         else:
@@ -159,12 +157,16 @@ class UpstreamPool:
             ).encode()
         return b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (head, request_id.encode(), len(body), body)
 
-    async def connection(self, *, fresh: bool = False) -> UpstreamConnection:
-        """An idle connection (the last used first), or a new one. Raises EngineUnavailable."""
-        while self._idle and not fresh:
+    def idle(self) -> UpstreamConnection | None:
+        """The connection that was used last and is free, if there is one."""
+        while self._idle:
             connection = self._idle.pop()
             if not connection.closed:
                 return connection
+        return None
+
+    async def connect(self) -> UpstreamConnection:
+        """A new connection. Raises EngineUnavailable."""
         try:
             async with asyncio.timeout(CONNECT_S_MAX):
                 _, connection = await self.loop.create_connection(

@@ -68,14 +68,14 @@ class FileJournal:
         if progress is not None:
             self._progress[record.request_id] = progress
 
-    async def settle(self, record: Settled) -> None:
+    def settle(self, record: Settled) -> "asyncio.Future[None]":
         """See the port."""
         self._progress.pop(record.request_id, None)
         self._marked.pop(record.request_id, None)
         self._append(record)
         done = self._loop.create_future()
         self._waiting.put((done, self._segment))
-        await done
+        return done
 
     def close(self, request_id: str, *, delivered: bool) -> None:
         """See the port."""

@@ -33,5 +33,6 @@ class Desk:
             exchange.finish_stream(delivery.body + _DONE)
         else:
             exchange.answer(delivery.body)
-            await exchange.drained()
+            if not exchange.flushed():
+                await exchange.drained()
             self.house.journal.close(request.request_id, delivered=not exchange.left)

@@ -44,7 +44,7 @@ class Listener:
         self._refused = refused
         self._randomness = RandomPool()
         self._connections: set[Connection] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._running: dict[Connection, asyncio.Task[None]] = {}
         self._server: asyncio.Server | None = None
         self._draining = False
         self._sweeper: asyncio.TimerHandle | None = None
@@ -72,12 +72,12 @@ class Listener:
         for connection in list(self._connections):
             if not connection.busy:
                 connection.close()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=limit_s)
+        if self._running:
+            await asyncio.wait(self._running.values(), timeout=limit_s)
         for connection in list(self._connections):
             connection.close()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=limit_s)
+        if self._running:
+            await asyncio.wait(self._running.values(), timeout=limit_s)
         if self._sweeper is not None:
             self._sweeper.cancel()
 
@@ -105,34 +105,30 @@ class Listener:
         self._connections.discard(connection)
 
     def begin(self, connection: Connection, exchange: Exchange) -> None:
-        task = self._loop.create_task(self._run(connection, exchange))
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        self._running[connection] = self._loop.create_task(self._run(connection, exchange))
 
     async def _run(self, connection: Connection, exchange: Exchange) -> None:
-        answered = False
         try:
             if exchange.call.refusal is not None:
-                raise exchange.call.refusal
+                raise exchange.call.refusal  # noqa: TRY301 - answered like every other refusal
             await self._handler(exchange)
-            answered = True
         except Failure as failure:
             self._refused(failure.code)
             exchange.fail(failure)
-            answered = True
+        except Exception as bug:  # noqa: BLE001 - the one net, told in the log and to the caller
+            self._bug(exchange, bug)
         finally:
-            if not answered:
-                exchange.call.keep_alive = False
-                request_id = exchange.call.request_id
-                exchange.fail(ServerBug(f"Something broke on our side. Quote {request_id} to your operator."))
+            del self._running[connection]
             connection.answered()
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (bug := task.exception()) is not None:
-            # Where it happened and what kind it was; never its text, which may hold what the caller sent.
-            places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(bug.__traceback__)]
-            _log.error("bug while answering", extra={"kind": type(bug).__name__, "places": places[-4:]})
+    def _bug(self, exchange: Exchange, bug: Exception) -> None:
+        """The net of this listener: 500, and the log is told where it happened, never what was in it."""
+        places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(bug.__traceback__)]
+        request_id = exchange.call.request_id
+        told = {"request_id": request_id, "kind": type(bug).__name__, "places": places[-4:]}
+        _log.error("bug while answering", extra=told)
+        exchange.call.keep_alive = False
+        exchange.fail(ServerBug(f"Something broke on our side. Quote {request_id} to your operator."))
 
     def _sweep(self) -> None:
         now = self.now()
