@@ -71,6 +71,8 @@ class Holding(Struct, frozen=True, forbid_unknown_fields=True):
     """How gateways hold money."""
 
     lease_euro: Annotated[int, Meta(ge=1, le=10_000)] = 50
+    first_credit_euro: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    """What the first tenant may spend, said before the first start; without it there is no limit."""
 
 
 class EngineSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,9 @@ import pytest
 
 from parvis.adapters.store.store import SqlStore
 from parvis.core.errors import Unavailable
+from parvis.core.money import Money
 from parvis.domain.billing.price import price_in_force
+from parvis.domain.billing.transfer import tenant_account
 from parvis.domain.catalog.builtin import entry
 from parvis.flows.catalogue import apply
 from parvis.flows.first_start import TENANT_ID, first_start
@@ -126,3 +128,11 @@ async def test_an_alias_that_is_taken_is_left_to_its_owner(store: SqlStore, mint
     added = await store.model("smollm2-135m-instruct")
     assert added is not None
     assert added.aliases == ()
+
+
+async def test_a_credit_that_is_said_is_all_that_the_first_tenant_has(store: SqlStore, mint: Mint) -> None:
+    for credit in (Money.euro(3), Money.euro(3), Money.euro(5)):  # again, and with a setting that has changed since
+        await first_start(store, mint, MODELS, credit)
+    assert [tenant.credit_unlimited for tenant in await store.tenants()] == [False]
+    assert await store.balance(tenant_account(TENANT_ID)) == Money.euro(3)
+    assert await store.check() == []

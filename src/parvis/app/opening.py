@@ -10,6 +10,7 @@ from parvis.adapters.store.store import SqlStore
 from parvis.app.premises import write_operator_token
 from parvis.core.clock import SystemClock
 from parvis.core.errors import Failure, Misconfigured
+from parvis.core.money import Money
 from parvis.domain.catalog.builtin import entry
 from parvis.domain.catalog.model import Model
 from parvis.domain.vault.sealing import derive_key
@@ -50,7 +51,9 @@ async def open_house(settings: Settings, say: Callable[[str], None]) -> None:
         await store.open()
         await _refuse_lost_root_key(settings, store)
         pepper = pepper_of(settings)
-        first = await first_start(store, Mint(lambda: pepper, clock, os.urandom), entries_of(settings))
+        euro = settings.money.first_credit_euro
+        credit = None if euro is None else Money.euro(euro)
+        first = await first_start(store, Mint(lambda: pepper, clock, os.urandom), entries_of(settings), credit)
     except Misconfigured:
         raise
     except Failure as failure:

@@ -55,12 +55,13 @@ def _path_schema(kind: type) -> dict[str, Any]:
 
 
 def _toml(section: str, values: dict[str, Any]) -> list[str]:
-    """The text of a parvis.toml that says all this."""
-    plain = [f"{name} = {_value(value)}" for name, value in values.items() if not isinstance(value, dict)]
+    """The text of a parvis.toml that says all this. TOML has no null: what is not set is left out."""
+    said = {name: value for name, value in values.items() if value is not None}
+    plain = [f"{name} = {_value(value)}" for name, value in said.items() if not isinstance(value, dict)]
     head = ["", f"[{section}]"] if section and plain else []
     nested = [
         line
-        for name, value in values.items()
+        for name, value in said.items()
         if isinstance(value, dict)
         for line in _toml(f"{section}.{name}".lstrip("."), value)
     ]

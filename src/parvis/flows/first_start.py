@@ -11,18 +11,20 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from parvis.core.errors import Conflict
+from parvis.core.money import ZERO, Money
 from parvis.domain.billing.price import PriceList
 from parvis.domain.catalog.model import Model
 from parvis.domain.catalog.rules import free_aliases
 from parvis.domain.identity.tenant import Tenant
 from parvis.flows.catalogue import PRICES_ALL, apply
 from parvis.flows.keys import Mint, NewKey, create_key
-from parvis.flows.store import CatalogueStore, IdentityStore
+from parvis.flows.store import CatalogueStore, IdentityStore, LedgerStore
 
 ORGANISATION_ID = "first"
 TENANT_ID = "first"
 _NAME = "First"
 _KEY_NAME = "first key"
+_CREDIT_REFERENCE = "first start"
 
 FIRST_PRICES = PriceList(
     version="first",
@@ -36,8 +38,8 @@ FIRST_PRICES = PriceList(
 """The published price list: 0.90 € for a million input tokens, 4 € for output, 21 € for reasoning."""
 
 
-class FirstStore(IdentityStore, CatalogueStore, Protocol):
-    """The two ports that this story needs, of one store."""
+class FirstStore(IdentityStore, CatalogueStore, LedgerStore, Protocol):
+    """The ports that this story needs, of one store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +50,18 @@ class FirstStart:
     models_added: tuple[str, ...]
 
 
-async def first_start(store: FirstStore, mint: Mint, models: Sequence[Model]) -> FirstStart:
+async def first_start(
+    store: FirstStore, mint: Mint, models: Sequence[Model], credit: Money | None = None
+) -> FirstStart:
     """Bring an empty or half-made store to where it can serve `models`: the entries of the settings' engines.
 
-    Entries that exist are the operator's and stay as they are. May run at every start.
+    Entries that exist are the operator's and stay as they are. The first tenant has this credit, once, or spends
+    without limit when none is said. May run at every start.
     """
     added = await _models(store, mint, models)
     if not await store.prices():
         await store.add_prices(FIRST_PRICES)
-    tenant = await _tenant(store)
+    tenant = await _tenant(store, credit)
     return FirstStart(await _key(store, mint, tenant), added)
 
 
@@ -68,13 +73,17 @@ async def _models(store: CatalogueStore, mint: Mint, models: Sequence[Model]) ->
     return tuple(model.id for model in new)
 
 
-async def _tenant(store: IdentityStore) -> Tenant | None:
+async def _tenant(store: FirstStore, credit: Money | None) -> Tenant | None:
     """The first tenant, made if there is none at all; None once the operator has others and not this one."""
     if not await store.tenants():
         with suppress(Conflict):  # a start that died here has made it
             await store.create_organisation(ORGANISATION_ID, _NAME)
-        await store.create_tenant(TENANT_ID, ORGANISATION_ID, _NAME, credit_unlimited=True)
-    return next((tenant for tenant in await store.tenants() if tenant.tenant_id == TENANT_ID), None)
+        await store.create_tenant(TENANT_ID, ORGANISATION_ID, _NAME, credit_unlimited=credit is None)
+    tenant = next((tenant for tenant in await store.tenants() if tenant.tenant_id == TENANT_ID), None)
+    if tenant is not None and credit not in (None, ZERO) and not tenant.credit_unlimited:
+        with suppress(Conflict):  # given at an earlier start, and the setting has changed since
+            await store.credit(TENANT_ID, credit, _CREDIT_REFERENCE)
+    return tenant
 
 
 async def _key(store: IdentityStore, mint: Mint, tenant: Tenant | None) -> NewKey | None:
