@@ -181,6 +181,27 @@ def test_a_taken_port_is_one_sentence(home: Path, engines: dict[str, Json]) -> N
             assert refusal.value.left_over == []
 
 
+MISTAKES = {
+    "weights that are not there": ({"mine": {"weights": "/nowhere/x.gguf", "model": "m"}}, {}, "/nowhere/x.gguf"),
+    "a certificate that is not there": (
+        {},
+        {"PARVIS_INFERENCE__TLS_CERT": "/nowhere/c.pem", "PARVIS_INFERENCE__TLS_KEY": "/nowhere/k.pem"},
+        "/nowhere/c.pem",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_sentence_before_anything_is_made(home: Path, mistake: str) -> None:
+    engines, env, named = MISTAKES[mistake]
+    with pytest.raises(NotStartedError) as refusal, service(home, engines=engines or None, env=env):
+        pass
+    assert refusal.value.exit_code == 1
+    assert is_one_sentence(refusal.value.said, named)
+    assert refusal.value.left_over == []
+    assert not (home / "parvis.sqlite").exists()
+
+
 async def test_a_second_start_on_the_same_folder_is_one_sentence(home: Path, engines: dict[str, Json]) -> None:
     with service(home, engines=engines) as running:
         with pytest.raises(NotStartedError) as refusal, service(home):

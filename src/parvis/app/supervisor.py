@@ -19,6 +19,7 @@ from parvis.adapters.link.messages import ReplicasAre
 from parvis.adapters.processes.child import Backoff, Child, child_environ, start_child
 from parvis.app.opening import open_house
 from parvis.app.premises import bind_all, prepare_home, raise_descriptor_limit
+from parvis.app.tls import server_context
 from parvis.core.errors import Misconfigured
 from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState
 from parvis.settings import EngineSettings, Settings
@@ -67,8 +68,9 @@ class Supervisor:
 
     async def _start_all(self) -> None:
         settings = self._settings
-        await open_house(settings, self._say)
         own = {name: engine for name, engine in settings.engines.items() if engine.weights}
+        await self._look_first(own)
+        await open_house(settings, self._say)
         await self._unless_stopped(
             self._start_control(), *(self._start_engine(name, engine) for name, engine in own.items())
         )
@@ -78,6 +80,14 @@ class Supervisor:
         if not self._stopping.is_set():
             scheme = "https" if settings.inference.tls_cert else "http"
             self._say(f"Ready: {scheme}://{settings.inference.listen}/v1")
+
+    async def _look_first(self, own: dict[str, EngineSettings]) -> None:
+        """Find what would stop the start before anything is made in the store, or a key is shown."""
+        inference = self._settings.inference
+        if inference.tls_cert:
+            server_context(inference.tls_cert, inference.tls_key)
+        for engine in own.values():
+            await asyncio.to_thread(locate, engine.weights, self._settings.home / "cache")
 
     async def _unless_stopped(self, *work: Coroutine[Any, Any, None]) -> None:
         """Wait for these starts, but not longer than until a signal comes."""
