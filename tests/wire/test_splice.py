@@ -10,7 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from parvis.core.tokens import TokenCount
-from parvis.wire.chunks import Chunk, Splice, has_text, is_reasoning, read_chunk, usage_event
+from parvis.wire.chunk_shapes import Chunk, count_so_far, read_chunk
+from parvis.wire.chunks import Splice, has_text, is_reasoning, usage_event
 
 ID, MODEL = "chatcmpl-ours", "ours"
 USAGE = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4, "prompt_tokens_details": {"cached_tokens": 1}}
@@ -182,15 +183,15 @@ def test_the_usage_event_carries_the_billed_numbers_and_no_choice() -> None:
 
 def test_running_counts_come_from_timings_or_usage() -> None:
     chunk = read_chunk(chunk_saying("x", timings=TIMINGS))
-    assert chunk.running(reasoning_seen=2) == TokenCount(input=2, cached=1, output=3, reasoning=2)
-    assert read_chunk(chunk_saying("x", usage=USAGE)).running(0) == TokenCount(input=2, cached=1, output=1)
-    assert read_chunk(chunk_saying("x")).running(0) is None
+    assert count_so_far(chunk, reasoning_seen=2) == TokenCount(input=2, cached=1, output=3, reasoning=2)
+    assert count_so_far(read_chunk(chunk_saying("x", usage=USAGE)), 0) == TokenCount(input=2, cached=1, output=1)
+    assert count_so_far(read_chunk(chunk_saying("x")), 0) is None
 
 
 @given(st.integers(0, 9), st.integers(0, 9))
 def test_reasoning_never_exceeds_what_was_predicted(predicted: int, seen: int) -> None:
     chunk = read_chunk(chunk_saying("x", timings={"predicted_n": predicted}))
-    tokens = chunk.running(seen)
+    tokens = count_so_far(chunk, seen)
     assert tokens is not None
     assert tokens == TokenCount(output=max(predicted - seen, 0), reasoning=min(predicted, seen))
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,11 +20,11 @@ import uvloop
 from parvis.adapters.engines.openai_http import HttpEngine
 from parvis.adapters.engines.weights import locate
 from parvis.domain.catalog.model import Capability, Model
-from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState
+from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState, TlsFiles
 from parvis.testing import engine_suite as suite
 from parvis.testing.engine_bench import Bench, Words
 from parvis.testing.fake_engine.shapes import Flavour
-from parvis.testing.processes import fake_engine
+from parvis.testing.processes import EngineTls, fake_engine
 
 KEY = "key-of-the-engine"
 ALIAS = "served-name"
@@ -85,11 +86,13 @@ def keep(promise: suite.Promise, bench: Bench) -> None:
 
 
 @contextmanager
-def fake_bench(kind: EngineKind, flavour: Flavour) -> Iterator[Bench]:
-    """A fake engine."""
-    with fake_engine(flavour=flavour, api_key=KEY, model=ALIAS) as process:
+def fake_bench(
+    kind: EngineKind, flavour: Flavour, tls: EngineTls | None = None, files: TlsFiles | None = None
+) -> Iterator[Bench]:
+    """A fake engine; `tls` is what it speaks, `files` what we believe of it."""
+    with fake_engine(flavour=flavour, api_key=KEY, model=ALIAS, tls=tls) as process:
         yield Bench(
-            replica=_replica(kind, process.address),
+            replica=replace(_replica(kind, process.address), tls=files),
             model=_model("fake", EMBEDDING_NUMBERS["fake"]),
             words=ORDERS,
             running=lambda: sum(record.running for record in process.log()),

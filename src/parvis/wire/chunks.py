@@ -5,65 +5,15 @@ cannot contain the bytes `"usage":` inside a string (the quotes would be escaped
 """
 
 import re
-from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
 
 from parvis.core.tokens import TokenCount
-from parvis.wire.usage import Usage, usage_json
+from parvis.wire.chunk_shapes import Chunk, ChunkChoice
+from parvis.wire.usage import usage_json
 
 _FIELD = rb'"(?:usage|timings)":\s*(?:null|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})'
 _EXTRA = re.compile(rb"(?<=\{)(?:\s*%b\s*,?)+|,\s*%b" % (_FIELD, _FIELD))
-
-
-class Delta(Struct, gc=False):
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    tool_calls: list[Raw] | None = None
-    role: str | None = None
-
-
-class ChunkChoice(Struct, gc=False):
-    index: int = 0
-    delta: Delta | None = None
-    text: str | None = None
-    finish_reason: str | None = None
-    logprobs: Any = None
-
-
-class Timings(Struct, gc=False):
-    """llama.cpp's counts so far."""
-
-    prompt_n: int = 0
-    cache_n: int = 0
-    predicted_n: int = 0
-
-    def tokens(self, reasoning_seen: int) -> TokenCount:
-        visible = max(self.predicted_n - reasoning_seen, 0)
-        return TokenCount(self.prompt_n, self.cache_n, visible, self.predicted_n - visible)
-
-
-class Chunk(Struct, gc=False):
-    """One event of a stream, of either protocol."""
-
-    choices: list[ChunkChoice] = []
-    id: str = ""
-    model: str = ""
-    created: int = 0
-    usage: Usage | None = None
-    timings: Timings | None = None
-    error: Any = None
-
-    def running(self, reasoning_seen: int) -> TokenCount | None:
-        """The engine's count so far of this chunk's choice, if the chunk carries one."""
-        if self.timings is not None:
-            return self.timings.tokens(reasoning_seen)
-        return self.usage.tokens(reasoning_seen) if self.usage is not None else None
-
-
-read_chunk = msgspec.json.Decoder(Chunk).decode
 
 
 def has_text(choice: ChunkChoice) -> bool:

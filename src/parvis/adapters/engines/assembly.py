@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from parvis.core.tokens import TokenCount
-from parvis.wire.chunks import Chunk, ChunkChoice
+from parvis.wire.chunk_shapes import Chunk, ChunkChoice
 from parvis.wire.usage import usage_json
 
 _read_call = msgspec.json.Decoder(dict[str, Any]).decode

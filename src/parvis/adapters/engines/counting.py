@@ -1,13 +1,14 @@
 """How many tokens a stream has brought so far: the engine's own count where it gives one."""
 
 from parvis.core.tokens import NO_TOKENS, TokenCount
-from parvis.wire.chunks import Chunk, ChunkChoice, has_text, is_reasoning
+from parvis.wire.chunk_shapes import Chunk, ChunkChoice, Running, count_so_far
+from parvis.wire.chunks import has_text, is_reasoning
 
 
 class Counts:
     """Fed with every event; asked now and then. `choices` is the number of answers to each prompt."""
 
-    __slots__ = ("_choices", "_output", "_reasoning", "_reported", "_running")
+    __slots__ = ("_choices", "_latest", "_output", "_reasoning", "_reported", "_running")
 
     def __init__(self, choices: int) -> None:
         self._choices = choices
@@ -15,6 +16,7 @@ class Counts:
         self._running: dict[int, TokenCount] = {}
         self._output = 0
         self._reasoning: dict[int, int] = {}
+        self._latest: Running | None = None
 
     def take(self, chunk: Chunk) -> None:
         """One event with choices in it."""
@@ -27,6 +29,12 @@ class Counts:
         if chunk.timings is not None or chunk.usage is not None:
             self._take_running(chunk)
 
+    def take_plain(self, running: Running | None) -> None:
+        """One more event of the only choice, with text in it; its counts are looked at when they are asked for."""
+        self._output += 1
+        if running is not None:
+            self._latest = running
+
     def take_last(self, chunk: Chunk) -> None:
         """The event without choices: the engine's report of the whole request."""
         if chunk.usage is not None:
@@ -34,6 +42,7 @@ class Counts:
 
     def by_engine(self) -> TokenCount | None:
         """The engine's own count behind the last event; None when it gives none."""
+        self._look_at_latest()
         if self._reported is not None or not self._running:
             return self._reported
         counts = self._running.values()
@@ -62,16 +71,23 @@ class Counts:
             elif has_text(choice):
                 self._output += 1
 
+    def _look_at_latest(self) -> None:
+        latest, self._latest = self._latest, None
+        running = None if latest is None else count_so_far(latest, self._reasoning.get(0, 0))
+        if running is not None:
+            self._running[0] = running
+
     def _take_running(self, chunk: Chunk) -> None:
         """Note the engine's count so far of this chunk's choice. A busy engine sends several tokens in one event."""
+        self._look_at_latest()
         choice = chunk.choices[0]
         reasoning = self._reasoning.get(choice.index, 0)
-        running = chunk.running(reasoning)
+        running = count_so_far(chunk, reasoning)
         if running is None:
             return
         before = self._running.get(choice.index, NO_TOKENS).completion_total
         more = running.completion_total - before - 1
         if more > 0 and is_reasoning(choice) and not has_text(choice):
             self._reasoning[choice.index] = reasoning + more
-            running = chunk.running(reasoning + more) or running
+            running = count_so_far(chunk, reasoning + more) or running
         self._running[choice.index] = running

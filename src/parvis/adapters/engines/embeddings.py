@@ -1,28 +1,15 @@
 """Embeddings: one body from the engine, checked, and given in the encoding that the caller wants."""
 
 import msgspec
-from msgspec import Struct
 
 from parvis.adapters.engines.refusals import broken
 from parvis.adapters.engines.relay import prompt_estimate
 from parvis.adapters.engines.whole import WholeAnswer
 from parvis.core.errors import Failure
 from parvis.core.tokens import TokenCount
+from parvis.wire.answer_shapes import Vector, read_embeddings
 from parvis.wire.embedding import EmbeddingBody, as_base64
-from parvis.wire.usage import Usage, embedding_usage_json
-
-
-class _Vector(Struct):
-    embedding: list[float]
-    index: int
-
-
-class _Embeddings(Struct):
-    data: list[_Vector]
-    usage: Usage | None = None
-
-
-_read = msgspec.json.Decoder(_Embeddings).decode
+from parvis.wire.usage import embedding_usage_json
 
 
 class EmbeddingAnswer(WholeAnswer):
@@ -32,7 +19,7 @@ class EmbeddingAnswer(WholeAnswer):
         wanted = self._job.request.body
         assert isinstance(wanted, EmbeddingBody)  # noqa: S101 - the operation says so
         try:
-            answer = _read(body)
+            answer = read_embeddings(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return broken("The engine's answer makes no sense. Try again.")
         vectors = sorted(answer.data, key=lambda vector: vector.index)
@@ -45,7 +32,7 @@ class EmbeddingAnswer(WholeAnswer):
         delivery.body = self._body(vectors, wanted, delivery.tokens)
         return None
 
-    def _body(self, vectors: list[_Vector], wanted: EmbeddingBody, tokens: TokenCount) -> bytes:
+    def _body(self, vectors: list[Vector], wanted: EmbeddingBody, tokens: TokenCount) -> bytes:
         encoded = wanted.encoding_format == "base64"
         data = [
             {

@@ -10,9 +10,8 @@ from parvis.adapters.engines.embeddings import EmbeddingAnswer
 from parvis.adapters.engines.relay import Outlet, Passing, StreamRelay, answer_id
 from parvis.adapters.engines.shaping import engine_json
 from parvis.adapters.engines.tool_calls import ToolCalls
-from parvis.adapters.engines.upstream import UpstreamConnection, Upstreams
+from parvis.adapters.engines.upstream import Unheard, UpstreamConnection, Upstreams
 from parvis.adapters.engines.whole import WholeAnswer
-from parvis.core.errors import EngineUnavailable
 from parvis.domain.metering.records import Operation
 from parvis.flows.ports import Answer, Job, Sink
 from parvis.wire.chat import ChatBody
@@ -33,18 +32,23 @@ class HttpEngine:
 
     async def start(self, job: Job, sink: Sink) -> Answer:
         """See `flows.ports.Engine`."""
-        pool = self._upstreams.pool(job.replica.address)
+        pool = self._upstreams.pool(job.replica)
         asked = job.request
         request = pool.request(_PATHS[asked.operation], job.replica.api_key, asked.request_id, engine_json(job))
         connection = pool.idle()
         if connection is not None:
             try:
                 return await self._ask(job, sink, connection, request)
-            except EngineUnavailable:
+            except Unheard:
                 # The engine may have closed it while it was idle, just as we used it: that is no news about it.
                 if sink.left:
                     raise
-        return await self._ask(job, sink, await pool.connect(), request)
+        connection = await pool.connect()
+        try:
+            return await self._ask(job, sink, connection, request)
+        except Unheard as failure:
+            pool.hung_up(failure)
+            raise
 
     async def _ask(self, job: Job, sink: Sink, connection: UpstreamConnection, request: bytes) -> Answer:
         answer = _receiver(job, sink, connection)
@@ -53,6 +57,10 @@ class HttpEngine:
         sink.attach(answer)
         await answer.first_event()
         return answer
+
+    async def renew(self) -> None:
+        """Read the TLS files of all engines anew, for connections to come. Never raises: the log tells."""
+        await self._upstreams.renew()
 
     def close(self) -> None:
         self._upstreams.close()

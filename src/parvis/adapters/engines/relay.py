@@ -15,7 +15,9 @@ from parvis.core.errors import EngineUnavailable, Failure
 from parvis.core.tokens import TokenCount
 from parvis.domain.metering.records import Operation, Outcome
 from parvis.flows.ports import Delivery, Job, Sink
-from parvis.wire.chunks import Chunk, Splice, read_chunk, usage_event
+from parvis.wire.chunk_shapes import Chunk, read_chunk
+from parvis.wire.chunks import Splice, usage_event
+from parvis.wire.plain_event import PlainEvent, learn
 
 ERROR_BYTES_MAX = 65_536
 EVENT_BYTES_MAX = 4 << 20
@@ -115,6 +117,8 @@ class StreamRelay:
         self._done_seen = False
         self._created = 0
         self._counts = Counts(job.request.choices)
+        self._learns = job.request.stream and job.request.choices == 1 and not outlet.holds_back
+        self._plain: PlainEvent | None = None
 
     @property
     def delivery(self) -> Delivery:
@@ -140,10 +144,10 @@ class StreamRelay:
         if not self._end.done():
             self._connection.resume()
 
-    def cancel(self) -> None:
+    def cancel(self, outcome: Outcome = Outcome.CLIENT_LEFT) -> None:
         if not self._end.done():
             self._connection.abort()
-            self._finish(Outcome.CLIENT_LEFT)
+            self._finish(outcome)
 
     # Receiver
 
@@ -152,6 +156,12 @@ class StreamRelay:
 
     def body(self, data: bytes) -> None:
         if self._end.done():
+            return
+        if self._plain is not None and not self._rest and (event := self._plain.apply(data)):
+            # Most of all events come this way, one at a time: a text in surroundings that are known.
+            self._counts.take_plain(self._plain.running)
+            self._stale = True
+            self._sink.events(event)
             return
         rest = self._rest + data if self._rest else data
         if self._status != 200:  # noqa: PLR2004 - the protocol's word for good
@@ -174,11 +184,11 @@ class StreamRelay:
         else:
             self._finish(Outcome.COMPLETED if self._done_seen else Outcome.ENGINE_BROKE)
 
-    def lost(self) -> None:
+    def lost(self, failure: EngineUnavailable) -> None:
         if self._done_seen:
             self._finish(Outcome.COMPLETED)
         elif not self._first.done():
-            self._refuse(EngineUnavailable("The engine stopped before it answered. Try again.", retry_after_s=1))
+            self._refuse(failure)
         else:
             self._finish(Outcome.ENGINE_BROKE)
 
@@ -221,7 +231,10 @@ class StreamRelay:
             return b""
         self._created = self._created or chunk.created
         self._counts.take(chunk)
-        return self._outlet.take(chunk, payload)
+        freed = self._outlet.take(chunk, payload)
+        if self._learns:
+            self._plain = learn(chunk, b"data: %b\n\n" % payload, freed) or self._plain
+        return freed
 
     def _hand_over(self, data: bytes) -> None:
         if not data:

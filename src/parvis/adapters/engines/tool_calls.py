@@ -7,7 +7,8 @@ from msgspec import Raw, Struct
 
 from parvis.adapters.engines.relay import Outlet
 from parvis.core.tokens import TokenCount
-from parvis.wire.chunks import Chunk, ChunkChoice, Delta, is_reasoning
+from parvis.wire.chunk_shapes import Chunk, ChunkChoice, Delta
+from parvis.wire.chunks import is_reasoning
 
 
 class _Call(Struct, forbid_unknown_fields=True):

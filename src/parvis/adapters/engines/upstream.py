@@ -1,17 +1,32 @@
 """HTTP/1.1 towards engines: keep-alive connections, one request at a time on each, callbacks instead of coroutines."""
 
 import asyncio
+import logging
+import ssl
 from collections import deque
 from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 import httptools
 
+from parvis.adapters.engines.tls import engine_context, why
 from parvis.core.errors import EngineUnavailable, Misconfigured
+from parvis.domain.fleet.replica import Replica, TlsFiles
 
+CHUNK_SIZE_CHARS_MAX = 10
 IDLE_MAX = 256
 """Connections kept open to one engine while nothing runs."""
 CONNECT_S_MAX = 5.0
+"""For the handshake of TLS too."""
+TLS_SHUTDOWN_S_MAX = 2.0
+TLS_TOLD_S = 60.0
+"""The same trouble with TLS is logged so often, however many requests meet it."""
+_PORTS = {"http": 80, "https": 443}
+_log = logging.getLogger("parvis.engines")
+
+
+class Unheard(EngineUnavailable):
+    """The connection ended before any byte of a response: it may have been closed before the request was read."""
 
 
 class Receiver(Protocol):
@@ -23,17 +38,30 @@ class Receiver(Protocol):
 
     def complete(self) -> None: ...
 
-    def lost(self) -> None: ...
+    def lost(self, failure: EngineUnavailable) -> None: ...
 
 
 class UpstreamConnection(asyncio.Protocol):
     """One connection to one engine."""
 
-    __slots__ = ("_held", "_parser", "_pool", "_receiver", "_transport", "closed", "single_use")
+    __slots__ = (
+        "_between_chunks",
+        "_chunk_ended",
+        "_heard",
+        "_held",
+        "_parser",
+        "_pool",
+        "_receiver",
+        "_transport",
+        "closed",
+        "single_use",
+    )
 
     def __init__(self, pool: "UpstreamPool") -> None:
         self.closed = False
         self.single_use = False
+        self._heard = False
+        self._between_chunks = self._chunk_ended = False
         self._held = b""
         self._pool = pool
         self._receiver: Receiver | None = None
@@ -47,6 +75,7 @@ class UpstreamConnection(asyncio.Protocol):
     def send(self, receiver: Receiver, data: bytes) -> None:
         """Send one request; its response goes to the receiver."""
         self._receiver = receiver
+        self._heard = False
         if self._transport is not None:
             self._transport.write(data)
 
@@ -72,10 +101,17 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
+        if self._between_chunks and (chunk := _one_chunk(data)):
+            # The parser need not see it: it stands between two chunks before and after.
+            if self._receiver is not None:
+                self._receiver.body(chunk)
+            return
+        self._heard = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
             self._fail()
+        self._between_chunks = self._chunk_ended and data.endswith(b"\r\n")
         if self._held:
             data, self._held = self._held, b""
             if self._receiver is not None:
@@ -84,8 +120,8 @@ class UpstreamConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._fail()
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(exc)
 
     # httptools
 
@@ -95,11 +131,18 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self._receiver.head(self._parser.get_status_code())
 
+    def on_chunk_header(self) -> None:
+        self._chunk_ended = False
+
+    def on_chunk_complete(self) -> None:
+        self._chunk_ended = True
+
     def on_body(self, data: bytes) -> None:
         # One read may hold many chunks: they are handed over together, and leave in one write.
         self._held = self._held + data if self._held else data
 
     def on_message_complete(self) -> None:
+        self._chunk_ended = False
         if self._held:
             self._hand_over()
         # `should_keep_alive` is right only inside this callback.
@@ -119,7 +162,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._receiver is not None:
             self._receiver.body(data)
 
-    def _fail(self) -> None:
+    def _fail(self, cause: Exception | None = None) -> None:
         if self._held:
             self._hand_over()
         self.closed = True
@@ -128,23 +171,47 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         if receiver is not None:
-            receiver.lost()
+            kind = EngineUnavailable if self._heard else Unheard
+            failure = kind("The engine stopped before it answered. Try again.", retry_after_s=1)
+            failure.__cause__ = cause
+            receiver.lost(failure)
+
+
+def _one_chunk(data: bytes) -> bytes:
+    """What is in a read that is exactly one chunk of a body, written in the usual way; else nothing."""
+    start = data.find(b"\r\n", 1, CHUNK_SIZE_CHARS_MAX) + 2
+    size = len(data) - start - 2
+    if start < 2 or size <= 0 or not data.endswith(b"\r\n") or data[: start - 2] != b"%x" % size:  # noqa: PLR2004 - CRLF
+        return b""
+    return data[start:-2]
 
 
 class UpstreamPool:
-    """The connections to one engine address."""
+    """The connections to one replica."""
 
-    def __init__(self, address: str, loop: asyncio.AbstractEventLoop) -> None:
-        parts = urlsplit(address)
-        if parts.scheme != "http" or not parts.hostname:
-            raise Misconfigured(f"The engine address '{address}' must look like http://HOST:PORT.")
+    def __init__(self, replica: Replica, loop: asyncio.AbstractEventLoop) -> None:
+        parts = urlsplit(replica.address)
+        if parts.scheme not in _PORTS or not parts.hostname:
+            raise Misconfigured(
+                f"The engine address '{replica.address}' must look like http://HOST:PORT or https://HOST:PORT."
+            )
         self._authority = parts.netloc
         self._prefix = parts.path.rstrip("/").removesuffix("/v1")
         self._host = parts.hostname
-        self._port = parts.port or 80
+        self._port = parts.port or _PORTS[parts.scheme]
+        self.replica = replica
+        self._files = (replica.tls or TlsFiles()) if parts.scheme == "https" else None
+        self._context: ssl.SSLContext | None = None
+        self._reading = asyncio.Lock()
+        self._complaint = ("", 0.0)
         self.loop = loop
         self._heads: dict[tuple[bytes, str], bytes] = {}
         self._idle: deque[UpstreamConnection] = deque()
+        self._idle_max = IDLE_MAX
+
+    def leads_to(self, replica: Replica) -> bool:
+        """Whether these connections are right for this replica too."""
+        return (self.replica.address, self.replica.tls) == (replica.address, replica.tls)
 
     def request(self, path: bytes, api_key: str, request_id: str, body: bytes) -> bytes:
         """A POST of this JSON body, whole. Its constant head is made once."""
@@ -166,18 +233,60 @@ class UpstreamPool:
         return None
 
     async def connect(self) -> UpstreamConnection:
-        """A new connection. Raises EngineUnavailable."""
+        """A new connection. Raises EngineUnavailable; trouble with TLS is in the log, never in the answer."""
         try:
             async with asyncio.timeout(CONNECT_S_MAX):
+                tls = await self._tls()
                 _, connection = await self.loop.create_connection(
-                    lambda: UpstreamConnection(self), self._host, self._port
+                    lambda: UpstreamConnection(self),
+                    self._host,
+                    self._port,
+                    ssl=tls,
+                    ssl_shutdown_timeout=TLS_SHUTDOWN_S_MAX if tls else None,
                 )
-        except (OSError, TimeoutError):
+        except (OSError, Misconfigured) as problem:
+            self._complain(problem)
             raise EngineUnavailable("The engine does not answer. Try again shortly.", retry_after_s=2) from None
         return connection
 
+    async def _tls(self) -> ssl.SSLContext | None:
+        """What new connections speak. Raises Misconfigured."""
+        if self._files is None:
+            return None
+        async with self._reading:
+            if self._context is None:
+                self._context = await self.loop.run_in_executor(None, engine_context, self._files)
+        return self._context
+
+    async def renew(self) -> None:
+        """Read the TLS files anew, for connections to come. Files that cannot be used change nothing but the log."""
+        if self._files is None or self._context is None:
+            return
+        try:
+            self._context = await self.loop.run_in_executor(None, engine_context, self._files)
+        except Misconfigured as problem:
+            self._complain(problem)
+
+    def hung_up(self, failure: Unheard) -> None:
+        """A fresh connection has ended without a word.
+
+        In TLS 1.3 a client learns only after its handshake that its certificate is missing or refused; some servers
+        close without saying so.
+        """
+        self._complain(failure.__cause__ or ConnectionError("closed without a word: does it demand a tls_cert?"))
+
+    def _complain(self, problem: BaseException) -> None:
+        """Log what is wrong with the TLS of this engine, the same thing once a minute."""
+        if self._files is None:
+            return
+        reason, now = why(problem), self.loop.time()
+        told, told_s = self._complaint
+        if reason != told or now > told_s + TLS_TOLD_S:
+            self._complaint = (reason, now)
+            _log.warning("no TLS connection to an engine", extra={"replica": self.replica.replica_id, "reason": reason})
+
     def give_back(self, connection: UpstreamConnection) -> None:
-        if len(self._idle) < IDLE_MAX:
+        if len(self._idle) < self._idle_max:
             self._idle.append(connection)
         else:
             connection.abort()
@@ -187,22 +296,39 @@ class UpstreamPool:
             self._idle.remove(connection)
 
     def close(self) -> None:
+        """End what is idle now, and the others when they have done."""
+        self._idle_max = 0
         while self._idle:
             self._idle.pop().abort()
 
 
 class Upstreams:
-    """A pool for each address."""
+    """A pool for each replica."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._pools: dict[str, UpstreamPool] = {}
 
-    def pool(self, address: str) -> UpstreamPool:
-        pool = self._pools.get(address)
-        if pool is None:
-            pool = self._pools[address] = UpstreamPool(address, self._loop)
+    def pool(self, replica: Replica) -> UpstreamPool:
+        pool = self._pools.get(replica.replica_id)
+        if pool is None or pool.replica is not replica:
+            return self._pool_of_news(pool, replica)
         return pool
+
+    def _pool_of_news(self, pool: UpstreamPool | None, replica: Replica) -> UpstreamPool:
+        """Control tells of all replicas with every change: most are the same again, one may have moved."""
+        if pool is not None and pool.leads_to(replica):
+            pool.replica = replica
+            return pool
+        if pool is not None:
+            pool.close()
+        pool = self._pools[replica.replica_id] = UpstreamPool(replica, self._loop)
+        return pool
+
+    async def renew(self) -> None:
+        """Read all TLS files anew, for connections to come."""
+        for pool in list(self._pools.values()):
+            await pool.renew()
 
     def close(self) -> None:
         for pool in self._pools.values():

@@ -4,7 +4,7 @@ import asyncio
 from functools import lru_cache
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from parvis.adapters.engines.refusals import broken, refusal
 from parvis.adapters.engines.relay import BYTES_PER_TOKEN, answer_id, prompt_estimate
@@ -13,32 +13,12 @@ from parvis.core.errors import EngineUnavailable, Failure
 from parvis.core.tokens import TokenCount
 from parvis.domain.metering.records import Operation, Outcome
 from parvis.flows.ports import Delivery, Job
-from parvis.wire.usage import Usage, usage_json
+from parvis.wire.answer_shapes import Message, read_answer, read_choices
+from parvis.wire.usage import usage_json
 
 BODY_BYTES_MAX = 32 << 20
 _json_text = lru_cache(1024)(msgspec.json.encode)
 """Names of models as JSON: few, and the same again and again."""
-
-
-class _Whole(Struct):
-    choices: Raw
-    created: int = 0
-    usage: Usage | None = None
-
-
-class _Message(Struct):
-    content: str | None = None
-    reasoning_content: str | None = None
-    tool_calls: Raw = Raw(b"")
-
-
-class _Choice(Struct):
-    message: _Message | None = None
-    text: str | None = None
-
-
-_read = msgspec.json.Decoder(_Whole).decode
-_read_choices = msgspec.json.Decoder(list[_Choice]).decode
 
 
 class WholeAnswer:
@@ -66,10 +46,10 @@ class WholeAnswer:
     def resume(self) -> None:
         """Nothing flows to the client before the end."""
 
-    def cancel(self) -> None:
+    def cancel(self, outcome: Outcome = Outcome.CLIENT_LEFT) -> None:
         if not self._end.done():
             self._connection.abort()
-            self.delivery.outcome = Outcome.CLIENT_LEFT
+            self.delivery.outcome = outcome
             self._end.set_result(None)
 
     def head(self, status: int) -> None:
@@ -95,8 +75,8 @@ class WholeAnswer:
         else:
             self._fail(failure)
 
-    def lost(self) -> None:
-        self._fail(EngineUnavailable("The engine stopped before it answered. Try again.", retry_after_s=1))
+    def lost(self, failure: EngineUnavailable) -> None:
+        self._fail(failure)
 
     def _fail(self, failure: Failure) -> None:
         if not self._end.done():
@@ -104,7 +84,7 @@ class WholeAnswer:
 
     def _take(self, body: bytes) -> Failure | None:
         try:
-            whole = _read(body)
+            whole = read_answer(body)
             counted = whole.usage.tokens() if whole.usage else None
             tokens = counted or self._estimate(whole.choices)
             choices = bytes(whole.choices)
@@ -120,7 +100,7 @@ class WholeAnswer:
 
     def _estimate(self, choices: Raw) -> TokenCount:
         """No engine counted: four bytes a token, of the texts that the model read and wrote."""
-        written = [choice.message or _Message(choice.text) for choice in _read_choices(choices)]
+        written = [choice.message or Message(choice.text) for choice in read_choices(choices)]
         visible = sum(_bytes(one.content) + len(bytes(one.tool_calls)) for one in written)
         reasoning = sum(_bytes(one.reasoning_content) for one in written)
         return TokenCount(prompt_estimate(self._job), 0, visible // BYTES_PER_TOKEN, reasoning // BYTES_PER_TOKEN)

@@ -21,6 +21,19 @@ class ReplicaState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """How to speak TLS with an engine: paths of PEM files on the gateway's own machine, never what is in them."""
+
+    authority: str = ""
+    """Who must have signed the engine's certificate; empty: whom this machine trusts."""
+    certificate: str = ""
+    key: str = ""
+    """With `certificate`: how the gateway proves who it is; empty where the engine does not ask."""
+    version_min: str = "1.3"
+    """The oldest version of TLS that is spoken: `1.2` or `1.3`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Replica:
     """A running server that answers for one engine of the settings. `api_key` is what it demands of us."""
 
@@ -31,3 +44,5 @@ class Replica:
     state: ReplicaState
     api_key: str = ""
     weight: int = 1
+    tls: TlsFiles | None = None
+    """Of an `https://` address."""
