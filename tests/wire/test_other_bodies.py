@@ -92,7 +92,7 @@ def test_the_encoding_is_the_clients_to_choose() -> None:
         ({"input": ["a"] * (INPUTS_MAX + 1)}, "invalid_value", "input"),
         ({"input": []}, "invalid_value", "input"),
         ({"input": ""}, "invalid_value", "input"),
-        ({"input": ["a", ""]}, "invalid_value", "input"),
+        ({"input": ["a", ""]}, "invalid_value", "input[1]"),
         ({"dimensions": 0}, "invalid_value", "dimensions"),
         ({"encoding_format": "hex"}, "invalid_value", "encoding_format"),
         ({"truncate": True}, "unknown_parameter", "truncate"),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parvis.core.errors import BadRequest
-from parvis.wire.validation import SCHEMA_BYTES_MAX, SCHEMA_DEPTH_MAX, SCHEMA_NODES_MAX, bound_schema
+from parvis.wire.schemas import BYTES_MAX, DEPTH_MAX, PARTS_MAX, bound_schema
 
 Schema = dict[str, Any]
 
@@ -42,7 +42,7 @@ def chain(length: int) -> Schema:
 
 
 def test_a_refusal_names_its_place_and_stays_short() -> None:
-    for schema in (nested(99), {"a": [0] * SCHEMA_NODES_MAX}, {"$ref": "x" * 60_000}, graph({"a": ["a"]})):
+    for schema in (nested(99), {"a": [0] * PARTS_MAX}, {"$ref": "x" * 60_000}, graph({"a": ["a"]})):
         with pytest.raises(BadRequest) as refused:
             bound_schema(schema, "tools[0]")
         assert refused.value.param == "tools[0]"
@@ -56,14 +56,14 @@ def test_no_schema_is_fine() -> None:
 @pytest.mark.parametrize(
     ("schema", "refused"),
     [
-        (nested(SCHEMA_DEPTH_MAX), None),
-        (nested(SCHEMA_DEPTH_MAX + 1), "schema_too_deep"),
-        (nested(5_000), "schema_too_deep"),
-        ({"enum": [0] * (SCHEMA_NODES_MAX - 2)}, None),
-        ({"enum": [0] * (SCHEMA_NODES_MAX - 1)}, "schema_too_large"),
-        ({"description": "x" * (SCHEMA_BYTES_MAX - 18)}, None),
-        ({"description": "x" * (SCHEMA_BYTES_MAX - 17)}, "schema_too_large"),
-        ({"description": "é" * (SCHEMA_BYTES_MAX // 2)}, "schema_too_large"),
+        (nested(DEPTH_MAX), None),
+        (nested(DEPTH_MAX + 1), "schema_too_deep"),
+        (nested(900), "schema_too_deep"),
+        ({"enum": [0] * (PARTS_MAX - 2)}, None),
+        ({"enum": [0] * (PARTS_MAX - 1)}, "schema_too_large"),
+        ({"description": "x" * (BYTES_MAX - 18)}, None),
+        ({"description": "x" * (BYTES_MAX - 17)}, "schema_too_large"),
+        ({"description": "é" * (BYTES_MAX // 2)}, "schema_too_large"),
     ],
 )
 def test_depth_parts_and_bytes_are_bounded(schema: Schema, refused: str | None) -> None:
@@ -143,3 +143,28 @@ json_values = st.recursive(
 @given(st.dictionaries(st.sampled_from(["$ref", "$defs", "definitions", "a"]), json_values, max_size=3))
 def test_no_schema_breaks_the_bounds(schema: Schema) -> None:
     assert code(schema) in {None, "invalid_schema", "recursive_schema"}
+
+
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(alphabet='a,:"{[ ]}\\', max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=5) | st.dictionaries(st.text(alphabet='b,:"[', max_size=4), inner, max_size=5)
+    ),
+    max_leaves=40,
+)
+
+
+def values(node: object) -> int:
+    inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return 1 + sum(values(child) for child in inner)
+
+
+@given(st.dictionaries(st.text(alphabet='b,:"[', max_size=4), any_json, max_size=5))
+def test_the_first_look_never_sees_fewer_parts_than_there_are(schema: Schema) -> None:
+    assert bound_schema(schema, "x") >= values(schema)
+
+
+def test_a_pattern_counts_for_several_parts() -> None:
+    assert code({"a": [{"pattern": "a"}] * 190}) is None
+    assert code({"a": [{"pattern": "a"}] * 210}) == "schema_too_large"
+    assert code({"a": [{"patternProperties": {"a": {}, "b": {}}}] * 110}) == "schema_too_large"

@@ -5,6 +5,7 @@ name. Fields set to null mean "not given". What an engine receives is encoded an
 read the same.
 """
 
+import re
 from collections.abc import Iterator
 from operator import attrgetter
 from typing import Annotated, Any, Literal
@@ -13,12 +14,17 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from parvis.core.errors import BadRequest
-from parvis.wire.validation import bound_schema, decode
+from parvis.wire.schemas import bound_schema
+from parvis.wire.validation import decode
 
 MESSAGES_MAX = 2_048
 CHOICES_MAX = 8
 TOOLS_MAX = 128
 TOOLS_BYTES_MAX = 262_144
+TOOLS_PARTS_MAX = 10_000
+"""Of all schemas of a request's tools together."""
+ANNOTATIONS_BYTES_MAX = 65_536
+"""Of all messages together: echoed by clients, and without effect."""
 IMAGES_MAX = 32
 PARTS_MAX = 256
 """Content parts, or calls, of one message."""
@@ -34,6 +40,9 @@ TopP = Annotated[float, Meta(ge=0, le=1)]
 Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 TokenNumber = Annotated[str, Meta(pattern=r"^[0-9]{1,9}\Z")]
 Bias = Annotated[dict[TokenNumber, Annotated[float, Meta(ge=-100, le=100)]], Meta(max_length=300)]
+Metadata = Annotated[
+    dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=16)
+]
 FunctionName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}\Z")]
 
 
@@ -79,7 +88,7 @@ class Message(Struct, forbid_unknown_fields=True, omit_defaults=True):
     tool_call_id: str | None = None
     reasoning_content: str | None = None
     refusal: str | None = None
-    annotations: list[Any] | None = None
+    annotations: msgspec.Raw | UnsetType = UNSET
     audio: None = None
     function_call: None = None
 
@@ -123,6 +132,11 @@ class StreamOptions(Struct, forbid_unknown_fields=True, omit_defaults=True):
     continuous_usage_stats: bool | None = None
 
 
+class Prediction(Struct, forbid_unknown_fields=True):
+    type: Literal["content"]
+    content: str | Annotated[list[TextPart], Meta(max_length=PARTS_MAX)]
+
+
 class ChatBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The whole request. `None` is "not given" and is not sent on."""
 
@@ -154,14 +168,14 @@ class ChatBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     min_tokens: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
     # Without effect here: accepted, not sent on.
-    metadata: dict[str, str] | None = None
+    metadata: Metadata | None = None
     store: bool | None = None
     user: str | None = None
     service_tier: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
-    prediction: dict[str, Any] | None = None
+    prediction: Prediction | None = None
     verbosity: Literal["medium"] | None = None
     modalities: list[Literal["text"]] | None = None
 
@@ -190,17 +204,14 @@ _WITHOUT_EFFECT = (
 )
 _without_effect = attrgetter(*_WITHOUT_EFFECT)
 _NONE_GIVEN = (None,) * len(_WITHOUT_EFFECT)
+_IMAGE = re.compile(r"data:image/[a-z0-9.+-]{1,40};base64,")
 _decoder = msgspec.json.Decoder(ChatBody)
 
 
 def read_chat(body: bytes) -> ChatBody:
     """Decode and check what types alone cannot. Raises BadRequest."""
     chat = decode(_decoder, body)
-    for place, message in enumerate(chat.messages):
-        _check_message(message, f"messages[{place}]")
-        message.annotations = None
-    if (images := len(_images(chat))) > IMAGES_MAX:
-        raise BadRequest(f"'messages' holds {images} images; at most {IMAGES_MAX} are taken.", param="messages")
+    _check_messages(chat.messages)
     if chat.tools is not None or chat.tool_choice is not None:
         _check_tools(chat)
     if chat.response_format is not None:
@@ -247,34 +258,59 @@ def _texts(message: Message) -> Iterator[str]:
     yield from (text for text in others if text)
 
 
-def _check_message(message: Message, where: str) -> None:
+def _check_messages(messages: list[Message]) -> None:
+    images = annotations_bytes = 0
+    for place, message in enumerate(messages):
+        images += _check_message(message, place)
+        if message.annotations is not UNSET:
+            annotations_bytes += len(message.annotations)
+            message.annotations = UNSET
+    if images > IMAGES_MAX:
+        raise BadRequest(f"'messages' holds {images} images; at most {IMAGES_MAX} are taken.", param="messages")
+    if annotations_bytes > ANNOTATIONS_BYTES_MAX:
+        raise BadRequest(
+            f"All 'annotations' together are over {ANNOTATIONS_BYTES_MAX} bytes. Remove them; they have no effect.",
+            param="messages",
+        )
+
+
+def _check_message(message: Message, place: int) -> int:
+    """How many images it has."""
     if message.role == "tool" and message.tool_call_id is None:
-        raise BadRequest(
-            f"Missing required parameter: '{where}.tool_call_id'.",
-            code="missing_required_parameter",
-            param=f"{where}.tool_call_id",
-        )
+        raise _missing(f"messages[{place}].tool_call_id")
     if message.content is None and not (message.role == "assistant" and (message.tool_calls or message.refusal)):
-        raise BadRequest(
-            f"Missing required parameter: '{where}.content'. Only an assistant message with tool calls may lack it.",
-            code="missing_required_parameter",
-            param=f"{where}.content",
-        )
-    for part in message.content if isinstance(message.content, list) else ():
-        if isinstance(part, ImagePart) and not part.image_url.url.startswith("data:image/"):
+        raise _missing(f"messages[{place}].content", " Only an assistant message with tool calls may lack it.")
+    if not isinstance(message.content, list):
+        return 0
+    images = [part.image_url.url for part in message.content if isinstance(part, ImagePart)]
+    for url in images:
+        if not _IMAGE.match(url):
             raise BadRequest(
-                f"Images are taken as 'data:image/...' only, since nothing is fetched from elsewhere ('{where}').",
+                "Images are taken as 'data:image/TYPE;base64,...' only, since nothing is fetched from elsewhere "
+                f"('messages[{place}]').",
                 code="invalid_image_url",
-                param=where,
+                param=f"messages[{place}]",
             )
+    return len(images)
+
+
+def _missing(param: str, hint: str = "") -> BadRequest:
+    return BadRequest(f"Missing required parameter: '{param}'.{hint}", code="missing_required_parameter", param=param)
 
 
 def _check_tools(chat: ChatBody) -> None:
     names = [tool.function.name for tool in chat.tools or ()]
     if len(msgspec.json.encode(chat.tools)) > TOOLS_BYTES_MAX:
         raise BadRequest(f"'tools' is over {TOOLS_BYTES_MAX} bytes.", code="schema_too_large", param="tools")
+    parts = 0
     for place, tool in enumerate(chat.tools or ()):
-        bound_schema(tool.function.parameters, f"tools[{place}].function.parameters")
+        parts += bound_schema(tool.function.parameters, f"tools[{place}].function.parameters")
+        if parts > TOOLS_PARTS_MAX:
+            raise BadRequest(
+                f"The schemas in 'tools' have over {TOOLS_PARTS_MAX} parts together.",
+                code="schema_too_large",
+                param="tools",
+            )
     if isinstance(chat.tool_choice, NamedTool) and chat.tool_choice.function.name not in names:
         raise BadRequest(
             f"'tool_choice' names '{chat.tool_choice.function.name}', which is not in 'tools'.",
@@ -291,9 +327,5 @@ def _check_tools(chat: ChatBody) -> None:
 def _check_format(wanted: ResponseFormat) -> None:
     if wanted.type == "json_schema":
         if wanted.json_schema is None or wanted.json_schema.schema is None:
-            raise BadRequest(
-                "Missing required parameter: 'response_format.json_schema.schema'.",
-                code="missing_required_parameter",
-                param="response_format.json_schema.schema",
-            )
+            raise _missing("response_format.json_schema.schema")
         bound_schema(wanted.json_schema.schema, "response_format.json_schema.schema")

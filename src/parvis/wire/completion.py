@@ -1,7 +1,7 @@
 """`POST /v1/completions`: the older protocol, text in and text out. Source: OpenAI's API reference."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
@@ -30,7 +30,7 @@ class CompletionBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The whole request. `None` is "not given" and is not sent on."""
 
     model: ModelName
-    prompt: str | Annotated[list[Any], Meta(min_length=1)]
+    prompt: str | Annotated[list[str], Meta(min_length=1, max_length=PROMPTS_MAX)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: PositiveInt | None = None
@@ -67,7 +67,6 @@ _decoder = msgspec.json.Decoder(CompletionBody)
 def read_completion(body: bytes) -> CompletionBody:
     """Decode and check what types alone cannot. Raises BadRequest."""
     completion = decode(_decoder, body)
-    _check_prompts(completion.prompt)
     if completion.best_of not in (None, 1, completion.n):
         raise BadRequest("'best_of' is not supported. Remove it.", code="unsupported_parameter", param="best_of")
     if completion.echo:
@@ -80,16 +79,3 @@ def read_completion(body: bytes) -> CompletionBody:
     if completion.max_tokens is None:
         completion.max_tokens = MAX_TOKENS_DEFAULT
     return completion
-
-
-def _check_prompts(prompt: str | list[Any]) -> None:
-    if isinstance(prompt, str):
-        return
-    if any(not isinstance(text, str) for text in prompt):
-        raise BadRequest(
-            "'prompt' holds token numbers. They depend on the tokenizer; send the text itself.",
-            code="unsupported_parameter",
-            param="prompt",
-        )
-    if len(prompt) > PROMPTS_MAX:
-        raise BadRequest(f"'prompt' holds {len(prompt)} texts; at most {PROMPTS_MAX} are taken.", param="prompt")

@@ -3,23 +3,24 @@
 import base64
 import struct
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
-from parvis.core.errors import BadRequest
 from parvis.wire.chat import ModelName
 from parvis.wire.validation import decode
 
 INPUTS_MAX = 256
+
+Text = Annotated[str, Meta(min_length=1)]
 
 
 class EmbeddingBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """The whole request."""
 
     model: ModelName
-    input: str | Annotated[list[Any], Meta(min_length=1)]
+    input: Text | Annotated[list[Text], Meta(min_length=1, max_length=INPUTS_MAX)]
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Meta(ge=1)] | None = None
     user: str | None = None
@@ -37,18 +38,6 @@ _decoder = msgspec.json.Decoder(EmbeddingBody)
 def read_embedding(body: bytes) -> EmbeddingBody:
     """Decode and check what types alone cannot. Raises BadRequest."""
     embedding = decode(_decoder, body)
-    inputs = embedding.inputs()
-    if any(not isinstance(text, str) for text in inputs):
-        raise BadRequest(
-            "'input' holds token numbers. They depend on the tokenizer; send the texts themselves "
-            "(in LangChain: check_embedding_ctx_length=False).",
-            code="unsupported_parameter",
-            param="input",
-        )
-    if len(inputs) > INPUTS_MAX:
-        raise BadRequest(f"'input' holds {len(inputs)} texts; at most {INPUTS_MAX} are taken.", param="input")
-    if any(not text for text in inputs):
-        raise BadRequest("'input' holds an empty text. Remove it.", param="input")
     embedding.user = None
     return embedding
 

@@ -1,13 +1,12 @@
 """Strict reading of JSON bodies: a msgspec type in, a value or a clear BadRequest out."""
 
 import re
-from graphlib import CycleError, TopologicalSorter
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from parvis.core.errors import BadRequest
-from parvis.wire.schema_counts import bound_counts
+from parvis.wire.bulk import LARGE_BYTES, bound_large
 
 T = TypeVar("T")
 
@@ -21,19 +20,26 @@ ONE_VALUE_ONLY = ("verbosity", "modalities")
 """Parameters whose other values would change the answer and cannot be honoured."""
 UNSUPPORTED = frozenset({"audio", "function_call", "functions", "web_search_options"})
 """Parameters of OpenAI's that would change the answer and cannot be honoured."""
-SCHEMA_DEPTH_MAX = 32
-SCHEMA_NODES_MAX = 2_000
-SCHEMA_BYTES_MAX = 65_536
+TOKEN_NUMBERS = {
+    "prompt": "'prompt' holds token numbers. They depend on the tokenizer; send the text itself.",
+    "input": "'input' holds token numbers. They depend on the tokenizer; send the texts themselves "
+    "(in LangChain: check_embedding_ctx_length=False).",
+}
+"""Parameters in whose lists some clients send numbers, and what they are told."""
 
 
 def decode(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
     """Decode, or raise BadRequest with the field's name in `param`, what is wrong, and what to do."""
     try:
+        if len(body) > LARGE_BYTES:
+            bound_large(body)
         return decoder.decode(body)
     except msgspec.ValidationError as problem:
         raise explain(str(problem)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise BadRequest("The body is not valid JSON. Send one JSON object in UTF-8.", code="invalid_json") from None
+    except RecursionError:
+        raise BadRequest("The body is nested too deeply.", code="too_deep") from None
 
 
 def explain(problem: str) -> BadRequest:
@@ -52,79 +58,11 @@ def explain(problem: str) -> BadRequest:
     what = what[:QUOTE_CHARS_MAX]
     if not path:
         return BadRequest(f"The body must be a JSON object. {what}.")
-    code = "unsupported_parameter" if path.partition("[")[0] in ONE_VALUE_ONLY else None
+    field = path.partition("[")[0]
+    if field in TOKEN_NUMBERS and field != path and what.startswith("Expected `str`, got"):
+        return BadRequest(TOKEN_NUMBERS[field], code="unsupported_parameter", param=field)
+    code = "unsupported_parameter" if field in ONE_VALUE_ONLY else None
     return BadRequest(f"Invalid value for '{path}': {what[0].lower()}{what[1:]}.", code=code, param=path)
-
-
-def bound_schema(schema: dict[str, Any] | None, param: str) -> None:
-    """Refuse a JSON schema that could hurt an engine: too large, too deep, or with a reference that comes back."""
-    if schema is None:
-        return
-    _walk(schema, param)
-    if len(msgspec.json.encode(schema)) > SCHEMA_BYTES_MAX:
-        raise BadRequest(
-            f"The schema in '{param}' is over {SCHEMA_BYTES_MAX} bytes.", code="schema_too_large", param=param
-        )
-    _refuse_cycles(schema, param)
-
-
-def _walk(schema: Any, param: str) -> None:
-    nodes, level, depth = 0, [schema], 0
-    while level:
-        nodes += len(level)
-        depth += 1
-        if depth > SCHEMA_DEPTH_MAX:
-            raise BadRequest(
-                f"The schema in '{param}' is nested deeper than {SCHEMA_DEPTH_MAX} levels.",
-                code="schema_too_deep",
-                param=param,
-            )
-        if nodes > SCHEMA_NODES_MAX:
-            raise BadRequest(
-                f"The schema in '{param}' has over {SCHEMA_NODES_MAX} parts.",
-                code="schema_too_large",
-                param=param,
-            )
-        for node in level:
-            if isinstance(node, dict):
-                bound_counts(node, param)
-        level = [child for node in level for child in _children(node)]
-
-
-def _children(node: Any) -> list[Any]:
-    if isinstance(node, dict):
-        return list(node.values())
-    return node if isinstance(node, list) else []
-
-
-def _references(node: Any) -> set[str]:
-    """Every `$ref` at or below a node."""
-    found, level = set(), [node]
-    while level:
-        found |= {ref for n in level if isinstance(n, dict) and isinstance(ref := n.get("$ref"), str)}
-        level = [child for n in level for child in _children(n)]
-    return found
-
-
-def _refuse_cycles(schema: dict[str, Any], param: str) -> None:
-    definitions = {
-        f"#/{place}/{name}": _references(definition)
-        for place in ("$defs", "definitions")
-        if isinstance(named := schema.get(place), dict)
-        for name, definition in named.items()
-    }
-    for ref in _references(schema):
-        if ref not in definitions:
-            raise BadRequest(
-                f"The schema in '{param}' refers to '{ref[:QUOTE_CHARS_MAX]}'. "
-                "Only '#/$defs/NAME' of the same schema can be used.",
-                code="invalid_schema",
-                param=param,
-            )
-    try:
-        TopologicalSorter(definitions).prepare()  # linear, whatever the references look like
-    except CycleError:
-        raise BadRequest(f"The schema in '{param}' refers to itself.", code="recursive_schema", param=param) from None
 
 
 def _join(path: str, name: str) -> str:

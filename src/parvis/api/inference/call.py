@@ -18,6 +18,8 @@ class Call:
     expects_continue: bool = False
     body: bytes = b""
     keep_alive: bool = True
+    closes: bool = False
+    """`close` is among its Connection options."""
     http_1_0: bool = False
     chunked: bool = False
     started_s: float = 0.0

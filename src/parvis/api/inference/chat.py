@@ -2,10 +2,10 @@
 
 from parvis.api.inference.desk import Desk
 from parvis.api.inference.exchange import Exchange
+from parvis.api.inference.reading import read_body
 from parvis.domain.metering.records import Operation
 from parvis.flows.ports import InferenceRequest
 from parvis.wire.chat import EXTRAS, ChatBody, given, needs_vision, read_chat
-from parvis.wire.duplicates import refuse_duplicates
 
 INJECTED_BYTES_MAX = 1_024
 """What an engine adapter may add to the system text when tools are forced by a schema."""
@@ -14,8 +14,7 @@ INJECTED_BYTES_MAX = 1_024
 async def chat(desk: Desk, exchange: Exchange, _: str) -> None:
     """Answer it. Raises Failure."""
     call = exchange.call
-    body = read_chat(call.body)
-    refuse_duplicates(call.body, body)
+    body = await read_body(call, read_chat)
     await desk.answer(
         exchange,
         InferenceRequest(

@@ -2,18 +2,17 @@
 
 from parvis.api.inference.desk import Desk
 from parvis.api.inference.exchange import Exchange
+from parvis.api.inference.reading import read_body
 from parvis.domain.metering.records import Operation
 from parvis.flows.ports import InferenceRequest
 from parvis.wire.chat import given
 from parvis.wire.completion import EXTRAS, read_completion
-from parvis.wire.duplicates import refuse_duplicates
 
 
 async def completions(desk: Desk, exchange: Exchange, _: str) -> None:
     """Answer it. Raises Failure."""
     call = exchange.call
-    body = read_completion(call.body)
-    refuse_duplicates(call.body, body)
+    body = await read_body(call, read_completion)
     await desk.answer(
         exchange,
         InferenceRequest(

@@ -2,17 +2,16 @@
 
 from parvis.api.inference.desk import Desk
 from parvis.api.inference.exchange import Exchange
+from parvis.api.inference.reading import read_body
 from parvis.domain.metering.records import Operation
 from parvis.flows.ports import InferenceRequest
-from parvis.wire.duplicates import refuse_duplicates
 from parvis.wire.embedding import read_embedding
 
 
 async def embeddings(desk: Desk, exchange: Exchange, _: str) -> None:
     """Answer it. Raises Failure."""
     call = exchange.call
-    body = read_embedding(call.body)
-    refuse_duplicates(call.body, body)
+    body = await read_body(call, read_embedding)
     await desk.answer(
         exchange,
         InferenceRequest(

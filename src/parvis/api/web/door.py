@@ -9,8 +9,10 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
+from parvis.api.web.description import corrected
 from parvis.api.web.hosts import check_host
 from parvis.api.web.problems import on_bug, on_failure, on_http, on_invalid, problem
 from parvis.api.web.routes import Guard, GuardedRoute, Route, permission_of
@@ -73,13 +75,21 @@ class Door(FastAPI):
             return
         await super().__call__(scope, _bounded(receive), labelled)
 
+    def openapi(self) -> dict[str, Any]:
+        """This listener's own description, made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = corrected(super().openapi())
+        return self.openapi_schema
+
     def _declare(self, route: Route) -> None:
+        answer = route.answer.__annotations__.get("return")
         self.add_api_route(
             route.path,
             route.answer,
             methods=[route.method],
             status_code=route.status,
             response_model=None,
+            response_class=answer if isinstance(answer, type) and issubclass(answer, Response) else JSONResponse,
             openapi_extra={"x-permission": route.permission},
         )
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from parvis.api.statuses import headers_of, status_of
-from parvis.core.errors import BadRequest, Failure, MethodNotAllowed, NotFound, TooLarge
+from parvis.core.errors import BadRequest, Failure, MethodNotAllowed, NotFound, ServerBug, TooLarge
 from parvis.wire.problem import problem_json
 
 _CODES = {
@@ -20,12 +20,6 @@ _CODES = {
     "json_invalid": "invalid_json",
 }
 _PLACES = ("body", "query", "path")
-
-
-class ServerBug(Failure):
-    """Something that nobody foresaw."""
-
-    code = "internal_error"
 
 
 def problem(failure: Failure) -> Response:

@@ -1,0 +1,47 @@
+"""What a large body may hold, told from its bytes before any of it is made into objects.
+
+Four megabytes of one text are read in a few milliseconds, four megabytes of keys or of empty lists in hundreds, and
+meanwhile nobody else is answered. A body of up to `LARGE_BYTES` costs a few milliseconds, whatever is in it.
+"""
+
+import msgspec
+
+from parvis.core.errors import BadRequest
+
+LARGE_BYTES = 65_536
+TEXTS_MAX = 32_768
+"""Names and texts of a large body."""
+FREE_BYTES_MAX = {"tools": 524_288, "response_format": 131_072, "logit_bias": 16_384, "metadata": 65_536}
+"""Fields of a large body in which lists or numbers may stand without any text, or whose keys are dear to check."""
+FREE_PARTS_MAX = 40_000
+"""Commas and opening brackets of such a field, those within its texts too."""
+
+
+class _Outline(msgspec.Struct):
+    """The fields that are bounded by themselves, unread."""
+
+    tools: msgspec.Raw = msgspec.Raw()
+    response_format: msgspec.Raw = msgspec.Raw()
+    logit_bias: msgspec.Raw = msgspec.Raw()
+    metadata: msgspec.Raw = msgspec.Raw()
+
+
+_outline = msgspec.json.Decoder(_Outline)
+
+
+def bound_large(body: bytes) -> None:
+    """Refuse a body that would take long to read. Raises BadRequest, or msgspec's errors for what is no JSON object."""
+    # A quote within a text stands behind a backslash, so the others are those of names and texts: two each.
+    quotes = body.count(b'"')
+    if quotes > 2 * TEXTS_MAX and quotes - body.count(b'\\"') > 2 * TEXTS_MAX:
+        raise BadRequest(
+            f"The body has over {TEXTS_MAX} names and texts. Send less of them, or join texts.", code="too_many_keys"
+        )
+    outline = _outline.decode(body)
+    for name, most in FREE_BYTES_MAX.items():
+        field = bytes(getattr(outline, name))
+        if len(field) > most or sum(map(field.count, (b",", b"[", b"{"))) > FREE_PARTS_MAX:
+            code = "schema_too_large" if name in ("tools", "response_format") else None
+            raise BadRequest(
+                f"'{name}' is over {most} bytes, or has over {FREE_PARTS_MAX} parts.", code=code, param=name
+            )
