@@ -358,6 +358,20 @@ def test_says_wrong_things_on_command(engine: FakeEngineProcess) -> None:
         chunks(engine, chat("@garbage"))
 
 
+def test_says_the_request_again_on_command(any_engine: FakeEngineProcess) -> None:
+    told = chunks(any_engine, chat("say lemon again @echo @reason=2"))
+    assert "".join(delta.get("content") or "" for delta in deltas(told)) == "say lemon again"
+    assert "".join(delta.get("reasoning_content") or "" for delta in deltas(told)) == "say lemon "
+
+
+@pytest.mark.parametrize("how", ["@status=400", "@status=503", "@error_event", "@garbage"])
+def test_quotes_the_request_on_command(any_engine: FakeEngineProcess, how: str) -> None:
+    body = chat(f"lemon {how} @quote", user="pear")
+    assert all(word in post(any_engine, body).text for word in ("lemon", "pear"))
+    assert all(word in post(any_engine, body | {"stream": True}).text for word in ("lemon", "pear"))
+    assert "lemon" not in post(any_engine, chat(f"lemon {how}")).text
+
+
 def test_waits_where_it_is_told(engine: FakeEngineProcess) -> None:
     post(engine, chat("@first_ms=40 @prefill_ms=40 @gap_ms=10 @tokens=3", stream=True))
     (record,) = engine.ended()

@@ -11,7 +11,9 @@ from parvis.cli.output import as_json, print_json
 from parvis.cli.place import settings_of
 from parvis.settings import FILE, Settings
 
-_PASSWORD = re.compile(r"(?<=:)[^:@/]+(?=@)")
+_URL = re.compile(
+    r"(?P<scheme>\w[\w+.-]*://)?(?:(?P<user>[^:/?]*)(?P<password>:.*)?@)?(?P<place>[^?]*)(?P<options>\?.*)?"
+)
 
 
 @click.group()
@@ -34,12 +36,21 @@ def check(ctx: click.Context) -> None:
 def show(ctx: click.Context, *, json_: bool) -> None:
     """The settings in force, without passwords."""
     shown = msgspec.to_builtins(settings_of(ctx), enc_hook=str)
-    shown["store"]["url"] = _PASSWORD.sub("***", shown["store"]["url"])
+    shown["store"]["url"] = _without_secrets(shown["store"]["url"])
     if json_:
         print_json(shown)
         return
     for line in _toml("", {name: value for name, value in shown.items() if name != "home"}):
         click.echo(line)
+
+
+def _without_secrets(url: str) -> str:
+    """What stands between a colon and the last @ is a password, however it is written; so may any option be."""
+    part = _URL.fullmatch(url)
+    if part is None or "@" in url.partition("?")[2]:  # a password with a ? in it, or an option with an @?
+        return "***"
+    user = "" if part["user"] is None else part["user"] + (":***" if part["password"] else "") + "@"
+    return (part["scheme"] or "") + user + part["place"] + ("?***" if part["options"] else "")
 
 
 @config.command()

@@ -9,17 +9,25 @@ nothing.
 """
 
 import asyncio
+import socket
+import ssl
+import struct
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import httptools
 import msgspec
 
 Json = dict[str, Any]
 GOOD = 200
+DEAF_BUFFER_BYTES = 16 << 10
+"""What the kernel takes for a caller who reads nothing: otherwise megabytes."""
+HALF_CLOSED_S = 3.0
+"""How long a caller who said that it sends no more stays connected, reading nothing."""
 
 
 class _Delta(msgspec.Struct):
@@ -88,26 +96,41 @@ class Seen:
                 self.texts[choice.index] = self.texts.get(choice.index, "") + text
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a caller leaves who does not wait for the end."""
+
+    by: Literal["close", "reset", "half"] = "close"
+    """Closing as a program that ends does; a TCP reset; a FIN (under TLS without its alert) while nothing is read."""
+    deaf_s: float = 0.0
+    """Having received enough, read nothing for so long, and leave only then."""
+    upload_bytes: int | None = None
+    """Send no more of the request than this."""
+
+
 class _Connection(asyncio.Protocol):
     """One connection, one request at a time."""
 
     def __init__(self) -> None:
         self.open = False
+        self.half_closed: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
         self._parser = httptools.HttpResponseParser(self)
         self._seen: Seen | None = None
         self._end: asyncio.Future[None] | None = None
         self._leave_after: int | None = None
+        self._manner = Manner()
+        self._deaf = False
         self._read = 0
         self._keep_alive = False
 
-    async def ask(self, request: bytes, seen: Seen, leave_after: int | None) -> bool:
+    async def ask(self, request: bytes, seen: Seen, leave_after: int | None, manner: Manner) -> bool:
         """Send, and return when it is over. True when the connection can be used again."""
         if not self.open:
             return False
-        self._seen, self._leave_after, self._read = seen, leave_after, 0
+        self._seen, self._leave_after, self._manner, self._read = seen, leave_after, manner, 0
         self._end = asyncio.get_running_loop().create_future()
-        self._transport.write(request)
+        self._transport.write(request[: manner.upload_bytes])
         try:
             await self._end
         finally:
@@ -115,13 +138,31 @@ class _Connection(asyncio.Protocol):
         return self._keep_alive and not self._transport.is_closing()
 
     def leave(self) -> None:
-        """Close now, whatever is still on its way."""
+        """Leave now in the manner that was asked for, whatever is still on its way."""
+        if not self.open:
+            return
         seen, self._seen = self._seen, None  # what comes from now on was not received
         if seen is not None:
             seen.left_at_s = time.monotonic()
         self.open = False
-        self._transport.abort()
+        peer: socket.socket = self._transport.get_extra_info("socket")
+        if self._manner.by == "half" and not self._transport.is_closing():
+            self._transport.pause_reading()
+            with suppress(OSError):  # it was closed by the service just now
+                peer.shutdown(socket.SHUT_WR)
+            self.half_closed = asyncio.get_running_loop().call_later(HALF_CLOSED_S, self._transport.abort)
+        else:
+            if self._manner.by == "reset":
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._transport.abort()
         self._over()
+
+    def close(self) -> None:
+        """Nobody needs it any more."""
+        self.open = False
+        if self.half_closed is not None:
+            self.half_closed.cancel()
+        self._transport.abort()
 
     # asyncio.Protocol
 
@@ -149,7 +190,7 @@ class _Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         seen = self._seen
-        if seen is None:
+        if seen is None or self._deaf:
             return
         seen.received += data
         if seen.stream and seen.status == GOOD:
@@ -167,8 +208,19 @@ class _Connection(asyncio.Protocol):
             self._read = end + 2
             seen.take(event)
             if self._leave_after is not None and seen.tokens >= self._leave_after:
-                self.leave()
+                self._enough()
                 return
+
+    def _enough(self) -> None:
+        """Leave, or be deaf for a while before."""
+        self._deaf = True
+        if self._manner.deaf_s:
+            peer: socket.socket = self._transport.get_extra_info("socket")
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DEAF_BUFFER_BYTES)
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_later(self._manner.deaf_s, self.leave)
+        else:
+            self.leave()
 
     def _over(self) -> None:
         if self._end is not None and not self._end.done():
@@ -178,10 +230,14 @@ class _Connection(asyncio.Protocol):
 class Caller:
     """Asks one service by one key. Connections are kept and used again."""
 
-    def __init__(self, port: int, api_key: str) -> None:
+    def __init__(self, port: int, api_key: str, tls: ssl.SSLContext | None = None) -> None:
         self._port = port
+        self._tls = tls
         self._head = f"host: 127.0.0.1:{port}\r\nauthorization: Bearer {api_key}\r\n"
         self._idle: deque[_Connection] = deque()
+        self._half_closed: list[_Connection] = []
+        self.opened = 0
+        """Connections so far."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -189,11 +245,17 @@ class Caller:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        while self._idle:
-            self._idle.pop().leave()
+        for connection in (*self._idle, *self._half_closed):
+            connection.close()
 
     async def ask(
-        self, path: str, body: Json, *, leave_after: int | None = None, leave_in_s: float | None = None
+        self,
+        path: str,
+        body: Json,
+        *,
+        leave_after: int | None = None,
+        leave_in_s: float | None = None,
+        manner: Manner | None = None,
     ) -> Seen:
         """Ask, and wait for the end. Never raises for what the service does: what came is in `Seen`.
 
@@ -209,14 +271,16 @@ class Caller:
             alarm = asyncio.get_running_loop().call_later(leave_in_s, connection.leave)
         reusable = False
         try:
-            reusable = await connection.ask(self._request(path, body), seen, leave_after)
+            reusable = await connection.ask(self._request(path, body), seen, leave_after, manner or Manner())
         finally:
             if alarm is not None:
                 alarm.cancel()
             if reusable:
                 self._idle.append(connection)
+            elif connection.half_closed:
+                self._half_closed.append(connection)
             else:
-                connection.leave()
+                connection.close()
         return seen
 
     async def _connection(self) -> _Connection:
@@ -224,7 +288,10 @@ class Caller:
             connection = self._idle.pop()
             if connection.open:
                 return connection
-        _, connection = await asyncio.get_running_loop().create_connection(_Connection, "127.0.0.1", self._port)
+        self.opened += 1
+        _, connection = await asyncio.get_running_loop().create_connection(
+            _Connection, "127.0.0.1", self._port, ssl=self._tls
+        )
         return connection
 
     def _request(self, path: str, body: Json) -> bytes:

@@ -18,7 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.client import HTTPConnection
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -99,10 +101,12 @@ class FakeEngineProcess:
             bufsize=0,
         )
         try:
-            self.address = json.loads(_first_line(self._child, START_S_MAX))["address"]
+            said = json.loads(_first_line(self._child, START_S_MAX))
         except BaseException:
             self.kill()
             raise
+        self.address = said["address"]
+        self._control = urlsplit(said["control"]).port
         self.port = int(self.address.rpartition(":")[2])
 
     def _end(self, signal_number: signal.Signals) -> None:
@@ -114,7 +118,7 @@ class FakeEngineProcess:
                 pipe.close()
 
     def _call(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=CALL_S_MAX)
+        connection = HTTPConnection("127.0.0.1", self._control, timeout=CALL_S_MAX)
         try:
             connection.request(method, path, body)
             response = connection.getresponse()
@@ -142,8 +146,17 @@ def _first_line(child: subprocess.Popen[bytes], within_s: float) -> bytes:
     return line
 
 
+class EngineTls(NamedTuple):
+    """How a fake engine speaks TLS. The files are PEM."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+    version_max: Literal["1.2", "1.3"] = "1.3"
+
+
 @contextmanager
-def fake_engine(
+def fake_engine(  # noqa: PLR0913 - one for each option of the process
     *,
     port: int = 0,
     model: str | tuple[str, ...] = "fake-8b",
@@ -152,12 +165,16 @@ def fake_engine(
     slots: int = 0,
     api_key: str = "",
     idle_close_ms: int = 0,
+    tls: EngineTls | None = None,
 ) -> Iterator[FakeEngineProcess]:
     """A fake engine for the length of a `with` block. The options are those of `server.Options`."""
     names = (model,) if isinstance(model, str) else model
     arguments = [part for name in names for part in ("--model", name)]
     arguments += ["--flavour", flavour, "--reasoning-field", reasoning_field, "--slots", str(slots)]
     arguments += ["--api-key", api_key, "--idle-close-ms", str(idle_close_ms)]
+    if tls is not None:
+        arguments += ["--tls-cert", str(tls.certificate), "--tls-key", str(tls.key), "--tls-max", tls.version_max]
+        arguments += ["--tls-client-ca", str(tls.client_ca or "")]
     engine = FakeEngineProcess(arguments, port)
     try:
         yield engine

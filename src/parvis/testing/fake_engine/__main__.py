@@ -22,6 +22,10 @@ def options(arguments: list[str]) -> Options:
     parser.add_argument("--api-key")
     parser.add_argument("--idle-close-ms", type=int)
     parser.add_argument("--die-with-stdin", action="store_true")
+    parser.add_argument("--tls-cert", metavar="FILE")
+    parser.add_argument("--tls-key", metavar="FILE")
+    parser.add_argument("--tls-client-ca", metavar="FILE")
+    parser.add_argument("--tls-max", choices=("1.2", "1.3"))
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
     return msgspec.convert(given, Options)
 

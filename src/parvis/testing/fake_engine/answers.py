@@ -7,6 +7,7 @@ The text depends on the messages without their commands, on the number of the ch
 
 import hashlib
 import math
+import re
 import zlib
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
@@ -25,6 +26,7 @@ CACHED_SHARE = 3
 EMBEDDING_DIMENSIONS = 32
 
 _MULTI_BYTE = (" é", " ß", " ñandú", " €", " 日本", " か", " 🙂", " naïve")
+_WORDS = re.compile(r"\S+\s*")
 VOCABULARY = tuple(f" w{i}" for i in range(56)) + _MULTI_BYTE
 # 2**64 over the golden ratio carries neighbours far apart, so that about every eighth piece is multi-byte.
 _WEYL = 0x9E3779B97F4A7C15
@@ -42,11 +44,15 @@ class Choice(NamedTuple):
     finish_reason: str
     fixed: tuple[str, ...] | None = None
     tool: str | None = None
+    echo: bool = False
+    """`fixed` are the request's words, and the reasoning says them too."""
 
     def token(self, i: int) -> tuple[Part, str]:
         """The i-th token: where it belongs, and its text."""
-        if i < self.reasoning or self.fixed is None:
-            return ("reasoning" if i < self.reasoning else "content"), piece(self.seed, i)
+        if i < self.reasoning:
+            return "reasoning", self.fixed[i % len(self.fixed)] if self.echo and self.fixed else piece(self.seed, i)
+        if self.fixed is None:
+            return "content", piece(self.seed, i)
         return ("arguments" if self.tool else "content"), self.fixed[i - self.reasoning]
 
     def text(self, part: Part) -> str:
@@ -167,15 +173,18 @@ def _choice(number: int, seed: int, body: Json, orders: Commands) -> Choice:
         finish_reason=done if tokens == wanted else "length",
         fixed=fixed,
         tool=tool["name"] if tool else None,
+        echo=orders.echo and not tool,
     )
 
 
 def _fixed_text(seed: int, tool: Json | None, body: Json, orders: Commands) -> tuple[str, ...] | None:
-    """The fragments of a tool call's arguments or of a JSON answer; None for free text."""
+    """The fragments of a tool call's arguments or of a JSON answer, or the words to say again; None for free text."""
     if tool:
         value = example(tool.get("parameters") or {"type": "object"}, seed)
     elif orders.json:
         value = example(_schema(body), seed)
+    elif orders.echo:
+        return tuple(_WORDS.findall(without_commands(" ".join(texts(body)))))
     else:
         return None
     encoded = msgspec.json.encode(value).decode()

@@ -22,6 +22,8 @@ class Commands(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Call the first tool of the request instead of writing text."""
     json: bool = False
     """Answer an object that fits the request's JSON schema, or a small one."""
+    echo: bool = False
+    """Say the request's own words again, as the answer and as the reasoning, each word a token."""
     bundle: int = 1
     """Tokens in one streamed event: a busy engine sends several."""
 
@@ -64,6 +66,8 @@ class Commands(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Leave usage out everywhere."""
     wrong_usage: int | None = None
     """Claim N completion tokens at the end."""
+    quote: bool = False
+    """Quote the whole request in every error, and in what is no JSON."""
 
 
 class Faults(Commands, frozen=True, kw_only=True, forbid_unknown_fields=True):

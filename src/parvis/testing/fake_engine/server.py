@@ -4,11 +4,13 @@ import asyncio
 import itertools
 import os
 import signal
+import ssl
 import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Literal
 
 import msgspec
 
@@ -42,6 +44,24 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     idle_close_ms: int = 0
     """Close a connection that long after its last answer; 0 never."""
     die_with_stdin: bool = False
+    tls_cert: str = ""
+    """Speak TLS with this certificate chain (PEM); the control surface is then reached by plain HTTP, at `control`."""
+    tls_key: str = ""
+    tls_client_ca: str = ""
+    """Demand a certificate that this authority (PEM) has signed."""
+    tls_max: Literal["1.2", "1.3"] = "1.3"
+
+    def tls(self) -> ssl.SSLContext | None:
+        """What the engine's port speaks."""
+        if not self.tls_cert:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2 if self.tls_max == "1.2" else ssl.TLSVersion.TLSv1_3
+        context.load_cert_chain(self.tls_cert, self.tls_key)
+        if self.tls_client_ca:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(self.tls_client_ca)
+        return context
 
 
 class FakeEngine:
@@ -89,7 +109,8 @@ class FakeEngine:
                 await obey(orders)
                 await self._work[request.path](Job(record.body, fields, orders, record, out))
         except RefusedError as refusal:
-            error = shapes.error_json(self._options.flavour, refusal.status, str(refusal))
+            said = str(refusal) + _quoted(record.body, orders).decode()
+            error = shapes.error_json(self._options.flavour, refusal.status, said)
             await Body(connection, request, record, Commands()).whole(refusal.status, _JSON, error)
         except CutError:
             await connection.cut(reset=orders.reset)
@@ -172,6 +193,7 @@ class FakeEngine:
             timings_running=fields.timings_per_token and flavour == "llamacpp" and not job.orders.no_usage,
             # A completion asks by a number, of which 0 means the chosen token alone; a chat by true.
             logprobs=None if fields.logprobs is None or fields.logprobs is False else alternatives,
+            quote=_quoted(job.body, job.orders),
         )
 
     async def _embed(self, job: Job) -> None:
@@ -234,6 +256,11 @@ class FakeEngine:
         return 200, "text/plain; version=0.0.4", lines.encode()
 
 
+def _quoted(body: Json, orders: Commands) -> bytes:
+    """The request as an error of this engine repeats it, where that was ordered."""
+    return b" " + msgspec.json.encode(body) if orders.quote else b""
+
+
 def _decoded(body: bytes) -> Json:
     """The JSON object of a request. Raises RefusedError."""
     try:
@@ -252,11 +279,17 @@ async def run(options: Options) -> None:
         loop.add_reader(STDIN, _stop_at_end_of_input, stop)
     engine = FakeEngine(options)
     idle_s_max = options.idle_close_ms / 1000
-    server = await loop.create_server(
-        lambda: Connection(engine.serve, idle_s_max), "127.0.0.1", options.port, backlog=BACKLOG
-    )
-    port = server.sockets[0].getsockname()[1]
-    sys.stdout.write(f'{{"address": "http://127.0.0.1:{port}"}}\n')
+    tls = options.tls()
+
+    async def listen(port: int, tls: ssl.SSLContext | None) -> str:
+        server = await loop.create_server(
+            lambda: Connection(engine.serve, idle_s_max), "127.0.0.1", port, ssl=tls, backlog=BACKLOG
+        )
+        return f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+    address = await listen(options.port, tls)
+    control = await listen(0, None) if tls else address
+    sys.stdout.write(f'{{"address": "{address}", "control": "{control}"}}\n')
     sys.stdout.flush()
     await stop.wait()
 

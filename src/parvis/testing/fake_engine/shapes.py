@@ -27,6 +27,7 @@ _VLLM_ERRORS = {
     429: "RateLimitError",
 }
 _LLAMA_ERRORS = {400: "invalid_request_error", 401: "authentication_error", 404: "not_found_error"}
+TOLD_TO_FAIL = "The fake engine was told to fail."
 GARBAGE = b'{"id":"chatcmpl-garbage","choices":[{"index":0,"del'
 
 
@@ -47,6 +48,8 @@ class Shape(NamedTuple):
     """llama.cpp was asked for its timings with each token."""
     logprobs: int | None = None
     """Alternatives for each token; None for no log-probabilities."""
+    quote: bytes = b""
+    """What errors say again of the request."""
 
     @property
     def newer_vllm(self) -> bool:
@@ -113,7 +116,7 @@ def timings(answer: Answer, choice: Choice, done: int) -> Json:
 def whole(shape: Shape, answer: Answer, orders: Commands) -> bytes:
     """The body of an answer that is not streamed."""
     if orders.garbage:
-        return GARBAGE
+        return GARBAGE + shape.quote
     extra: Json = {} if orders.no_usage else {"usage": usage(shape, answer, orders)}
     if shape.flavour == "llamacpp":
         last = answer.choices[-1]
@@ -150,7 +153,7 @@ def logprobs_of(shape: Shape, choice: Choice, tokens: range) -> Json | None:
     return {"text_offset": [0] * len(told), **columns, "top_logprobs": tops}
 
 
-def error_json(flavour: Flavour, status: int, message: str = "The fake engine was told to fail.") -> bytes:
+def error_json(flavour: Flavour, status: int, message: str = TOLD_TO_FAIL) -> bytes:
     """The error body of a flavour: OpenAI's four keys, or those of them that the engine writes."""
     if flavour == "llamacpp":
         error: Json = {"code": status, "message": message, "type": _LLAMA_ERRORS.get(status, "server_error")}

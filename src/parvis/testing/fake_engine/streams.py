@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from parvis.testing.fake_engine.answers import Answer, Choice, Json
 from parvis.testing.fake_engine.commands import Commands
-from parvis.testing.fake_engine.shapes import GARBAGE, Shape, error_json, logprobs_of, timings, usage
+from parvis.testing.fake_engine.shapes import GARBAGE, TOLD_TO_FAIL, Shape, error_json, logprobs_of, timings, usage
 
 
 class Event(NamedTuple):
@@ -31,9 +31,9 @@ def events(shape: Shape, answer: Answer, orders: Commands) -> Iterator[Event]:
     starts = range(0, longest, bundle)
     for turn, start in enumerate(starts):
         if turn == len(starts) // 2 and orders.garbage:
-            yield _event(GARBAGE)
+            yield _event(GARBAGE + shape.quote)
         if turn == len(starts) // 2 and orders.error_event:
-            yield _event(error_json(shape.flavour, 500))
+            yield _event(error_json(shape.flavour, 500, TOLD_TO_FAIL + shape.quote.decode()))
             break
         for choice in answer.choices:
             if choice.tool and start <= choice.reasoning < min(start + bundle, choice.tokens):

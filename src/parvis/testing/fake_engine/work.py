@@ -10,7 +10,7 @@ from parvis.testing.fake_engine.body import Body
 from parvis.testing.fake_engine.commands import Commands
 from parvis.testing.fake_engine.connection import CutError
 from parvis.testing.fake_engine.record import Record
-from parvis.testing.fake_engine.shapes import Shape
+from parvis.testing.fake_engine.shapes import TOLD_TO_FAIL, Shape
 from parvis.testing.fake_engine.streams import events
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -114,7 +114,7 @@ async def obey(orders: Commands) -> None:
     if orders.hang:
         await _silence()
     if orders.status:
-        raise RefusedError(orders.status, "The fake engine was told to fail.")
+        raise RefusedError(orders.status, TOLD_TO_FAIL)
 
 
 async def _silence() -> None:
@@ -150,4 +150,4 @@ async def compute(job: Job, answer: Answer) -> None:
     if pace.stops_here():
         await pace.stop()
     if job.orders.error_event:
-        raise RefusedError(500, "The fake engine was told to fail.")
+        raise RefusedError(500, TOLD_TO_FAIL)
