@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +98,13 @@ def send(pids: Iterable[int], number: signal.Signals) -> None:
     for pid in pids:
         with contextlib.suppress(OSError):
             os.kill(pid, number)
+
+
+def send_all_but(awake: Collection[int], everyone: Iterable[Iterable[int]]) -> None:
+    """Freeze all processes but these, and let these go on."""
+    for pids in everyone:
+        send([pid for pid in pids if pid not in awake], signal.SIGSTOP)
+    send(awake, signal.SIGCONT)
 
 
 def wait_quiet(pids: list[int], patience_s: float = 30.0) -> bool:

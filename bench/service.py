@@ -1,21 +1,22 @@
 """How the bench starts and finds the product itself: `parvis up` on a scratch home.
 
-This is the one file of the bench that knows the service's settings, its printed lines and its processes.
+This is the one file of the bench that knows the service's settings, its printed lines, its processes and the API
+of its operator.
 """
 
+import json
 import re
 import shutil
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from places import PEERS
+from places import Stage, free_port
 from processes import command_line, tree
 
-GATEWAY_PORT = 8110
 ENGINE_MODEL = "smollm2-135m-instruct"
-PORTS = {"GATEWAY_PORT": GATEWAY_PORT, "CONSOLE_PORT": 8111, "OPERATOR_PORT": 8112}
 GATEWAY_MODULE = "parvis.app.gateway"
 CONTROL_MODULE = "parvis.app.control"
 # What `parvis up` prints for its first customer, once the service answers.
@@ -32,26 +33,30 @@ class Pids(NamedTuple):
 class ParvisHome(NamedTuple):
     """A scratch home and how to use it.
 
-    `api_key` takes the output of `command` so far and returns None until the key is in it; `find_pids` takes
-    the process id of `command`.
+    `api_key` takes the output of `command` so far and returns None until the key is in it; `pids` takes the process
+    id of `command`; `booked` tells how many requests are in the ledger.
     """
 
+    port: int
     command: tuple[str, ...]
     environment: dict[str, str]
     api_key: Callable[[str], str | None]
-    find_pids: Callable[[int], Pids]
+    pids: Callable[[int], Pids]
+    booked: Callable[[], int]
 
 
-def parvis_home(folder: Path, settings: str = "parvis-mock.toml") -> ParvisHome:
-    """Write a home into `folder` from the settings file of that name, for a service that is then started."""
-    home = folder / "parvis"
-    home.mkdir(mode=0o700, parents=True)
-    text = (PEERS / settings).read_text()
-    for name, port in PORTS.items():
-        text = text.replace(name, str(port))
-    (home / "parvis.toml").write_text(text)
+def parvis_home(stage: Stage, name: str = "parvis", settings: str = "parvis-mock.toml") -> ParvisHome:
+    """Write a home from the settings file of that name, for a service that is then started."""
+    home = stage.own_folder(name)
+    port, operator_port = free_port(), free_port()
+    ports = {"PORT": port, "CONSOLE_PORT": free_port(), "OPERATOR_PORT": operator_port}
+    (home / "parvis.toml").write_text(stage.configured(settings, name, tls=name.endswith("-tls"), **ports))
     environment = {"PARVIS_HOME": str(home), "PYTHONUNBUFFERED": "1"}
-    return ParvisHome((program(), "up"), environment, printed_api_key, find_pids)
+
+    def booked() -> int:
+        return requests_booked(home, operator_port)
+
+    return ParvisHome(port, (program(), "up"), environment, printed_api_key, find_pids, booked)
 
 
 def program() -> str:
@@ -73,3 +78,13 @@ def find_pids(supervisor: int) -> Pids:
         gateway=[pid for pid, line in commands.items() if GATEWAY_MODULE in line],
         control=[pid for pid, line in commands.items() if CONTROL_MODULE in line],
     )
+
+
+def requests_booked(home: Path, operator_port: int) -> int:
+    """How many requests the ledger of this home knows."""
+    token = (home / "operator.token").read_text().strip()
+    url = f"http://127.0.0.1:{operator_port}/v1/usage"
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with straight.open(request, timeout=60) as response:
+        return int(json.load(response)["total"]["requests"])

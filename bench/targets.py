@@ -1,33 +1,33 @@
-"""What is measured: the mock alone, three proxies and the product, each behind one loopback port."""
+"""What is measured: the mock alone, proxies, routers of language models and the product, each behind one port."""
 
-import contextlib
-import http.client
-import json
-import os
-import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from pathlib import Path
 
-from peers import nginx
-from phases import body
-from places import CHAT_PATH, GATEWAY_CORE, LOAD_CORE, MOCK_PORTS, PEERS, SCRATCH
-from processes import on_core, pin, stop, tree
-from service import GATEWAY_PORT, Pids, parvis_home
+from peers import program
+from places import SCRATCH, Stage, free_port
+from processes import tree
+from service import Pids, parvis_home
 
 PEER_KEY = "sk-bench-1"
-NAMES = ("direct", "nginx", "envoy", "litellm", "parvis")
+PROXIES = ("nginx", "haproxy", "envoy")
+ROUTERS = ("vllm-router", "sglang-router", "litellm")
+PRODUCT = "parvis"
+INTERPRETED = "parvis-plain"
+"""The product's sources as they are, without the compiler."""
+TLS = "-tls"
+ENVOY_OPTIONS = ("-l", "error", "--disable-hot-restart")  # two of them may run at once
+OVER_TLS = tuple(name + TLS for name in (*PROXIES, PRODUCT))
+NAMES = ("direct", *PROXIES, *ROUTERS, INTERPRETED, PRODUCT, *OVER_TLS)
+ON_TWO_CORES = ("direct", *PROXIES, "vllm-router", "sglang-router", PRODUCT)
 
 
 @dataclass(frozen=True)
 class Target:
     """A command that listens on `port`. No command: the mock itself.
 
-    `api_key` reads the key from the command's output, `pids` finds its processes from the command's own.
-    It starts bound to `core` (None: to none). One with processes beside its gateway starts on the load's
-    core, and only its gateway moves to the other.
+    `api_key` reads the key from the command's output, `pids` finds its processes from the command's own, `booked`
+    counts what is in its ledger. One with processes `beside` its gateway starts on the load's core, and only its
+    gateway moves to the other.
     """
 
     name: str
@@ -36,122 +36,81 @@ class Target:
     environment: dict[str, str] = field(default_factory=dict)
     api_key: Callable[[str], str | None] = lambda _: PEER_KEY
     pids: Callable[[int], Pids] = lambda pid: Pids(tree(pid), [])
-    core: int | None = GATEWAY_CORE
-
-
-def target(name: str, folder: Path) -> Target:
-    """The target of that name; its files go to `folder`."""
-    match name:
-        case "direct":
-            return Target(name, MOCK_PORTS[0])
-        case "nginx":
-            return Target(name, 8101, (nginx() or "nginx", "-c", configured("nginx.conf", folder)))
-        case "envoy":
-            return envoy(folder)
-        case "litellm":
-            return litellm(folder)
-        case "parvis":
-            return Target(name, GATEWAY_PORT, *parvis_home(folder), core=LOAD_CORE)
-    raise SystemExit(f"bench: no target {name}; there are {', '.join(NAMES)}")
-
-
-def configured(name: str, folder: Path) -> str:
-    """Write the configuration `name` for a run in `folder`; returns its path."""
-    path = folder / name
-    path.write_text((PEERS / name).read_text().replace("RUN", str(folder)))
-    return str(path)
-
-
-def envoy(folder: Path) -> Target:
-    """Envoy with one worker thread."""
-    program = str(SCRATCH / "envoy" / "bin" / "envoy")
-    options = ("--concurrency", "1", "-l", "error")
-    return Target("envoy", 8102, (program, "-c", configured("envoy.yaml", folder), *options))
-
-
-def litellm(folder: Path) -> Target:
-    """LiteLLM's proxy with one worker, its production mode, and no look-up of prices on the network."""
-    program = str(SCRATCH / "litellm" / "bin" / "litellm")
-    options = ("--host", "127.0.0.1", "--port", "8103", "--num_workers", "1", "--telemetry", "False")
-    environment = {
-        "LITELLM_MODE": "PRODUCTION",
-        "LITELLM_LOG": "ERROR",
-        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-    }
-    return Target("litellm", 8103, (program, "--config", configured("litellm.yaml", folder), *options), environment)
-
-
-class Running:
-    """A started target. `stop` must be called, also when it never became ready."""
-
-    def __init__(self, wanted: Target, folder: Path) -> None:
-        self.target = wanted
-        self.key = PEER_KEY
-        self._log = folder / f"{wanted.name}.log"
-        self._root = 0
-        if wanted.command:
-            bound = contextlib.nullcontext() if wanted.core is None else on_core(wanted.core)
-            with self._log.open("wb") as log, bound:
-                self._process = subprocess.Popen(
-                    wanted.command,
-                    cwd=folder,
-                    env=os.environ | wanted.environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                )
-            self._root = self._process.pid
+    booked: Callable[[], int] | None = None
+    beside: bool = False
 
     @property
-    def everything(self) -> list[int]:
-        """All processes of the target."""
-        return tree(self._root) if self._root else []
-
-    def pids(self) -> Pids:
-        """The processes to be measured, bound to their cores. Ends the run when there is none any more."""
-        if not self._root:
-            return Pids([], [])
-        pids = self.target.pids(self._root)
-        if self._process.poll() is not None or not pids.gateway:
-            raise SystemExit(f"bench: {self.target.name} ended by itself\n{self.output(1500)}")
-        if self.target.core == LOAD_CORE:
-            pin(pids.gateway, GATEWAY_CORE)
-        return pids
-
-    def wait_ready(self, right: Callable[[str], bool], patience_s: float = 120.0) -> bool:
-        """Wait for the key, and until an answer to it is `right`; False when that never came."""
-        deadline = time.monotonic() + patience_s
-        while time.monotonic() < deadline:
-            if self._root and self._process.poll() is not None:
-                return False
-            key = self.target.api_key(self.output())
-            if key and right(key):
-                self.key = key
-                return True
-            time.sleep(0.3)
-        return False
-
-    def output(self, last: int = 20_000) -> str:
-        """The last characters that the target printed."""
-        return self._log.read_text(errors="replace")[-last:] if self._root else ""
-
-    def stop(self) -> None:
-        """End all its processes."""
-        if self._root:
-            stop(self._root)
-            self._process.wait()
+    def tls(self) -> bool:
+        """Whether it is asked over TLS."""
+        return self.name.endswith(TLS)
 
 
-def answers(port: int, key: str) -> bool:
-    """Whether a chat request gets the mock's whole answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
-    try:
-        connection.request("POST", CHAT_PATH, body("@m0"), headers)
-        response = connection.getresponse()
-        answer = json.load(response)
-    except (OSError, ValueError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-    return response.status == HTTPStatus.OK and answer["usage"]["completion_tokens"] == 300
+def target(name: str, stage: Stage) -> Target:
+    """The target of that name; its files go to the stage's folder."""
+    if name not in NAMES:
+        raise SystemExit(f"bench: no target {name}; there are {', '.join(NAMES)}")
+    return _MAKERS[name.removesuffix(TLS)](name, stage)
+
+
+def direct(name: str, stage: Stage) -> Target:
+    """The mock itself."""
+    return Target(name, stage.mock_ports[0])
+
+
+def proxy(template: str, *command: str) -> Callable[[str, Stage], Target]:
+    """A proxy with a configuration file, whose path stands in its command for `CONFIGURATION`."""
+
+    def make(name: str, stage: Stage) -> Target:
+        port = free_port()
+        path = stage.own_folder(name) / template
+        path.write_text(stage.configured(template, name, tls=name.endswith(TLS), PORT=port))
+        words = {"CONFIGURATION": str(path), "WORKERS": str(stage.cores)}
+        first, *rest = (words.get(word, word) for word in command)
+        return Target(name, port, (program(first) or first, *rest))
+
+    return make
+
+
+def router(*command: str) -> Callable[[str, Stage], Target]:
+    """One of the two routers in Rust, which take the same options. Round robin, since the answers are equal."""
+
+    def make(name: str, stage: Stage) -> Target:
+        port = free_port()
+        here = ("--host", "127.0.0.1", "--port", str(port), "--prometheus-port", str(free_port()))
+        there = ("--worker-urls", *stage.mock_addresses, "--worker-startup-check-interval", "1")
+        first, *rest = command
+        start = (str(SCRATCH / name / "bin" / first), *rest)
+        return Target(name, port, (*start, *here, *there, "--policy", "round_robin", "--log-level", "error"))
+
+    return make
+
+
+def litellm(name: str, stage: Stage) -> Target:
+    """LiteLLM's proxy: its production mode, and no look-up of prices on the network."""
+    port = free_port()
+    path = stage.own_folder(name) / "litellm.yaml"
+    path.write_text(stage.configured("litellm.yaml", name))
+    options = ("--host", "127.0.0.1", "--port", str(port), "--num_workers", str(stage.cores), "--telemetry", "False")
+    environment = {"LITELLM_MODE": "PRODUCTION", "LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    return Target(name, port, (str(SCRATCH / name / "bin" / name), "--config", str(path), *options), environment)
+
+
+def product(name: str, stage: Stage) -> Target:
+    """The service as its users start it."""
+    home = parvis_home(stage, name)
+    if name == INTERPRETED:
+        home.environment["PYTHONPATH"] = ""
+    return Target(name, **home._asdict(), beside=True)
+
+
+_MAKERS: dict[str, Callable[[str, Stage], Target]] = {
+    "direct": direct,
+    "nginx": proxy("nginx.conf", "nginx", "-c", "CONFIGURATION"),
+    "haproxy": proxy("haproxy.cfg", "haproxy", "-f", "CONFIGURATION"),
+    "envoy": proxy("envoy.yaml", "envoy", "-c", "CONFIGURATION", "--concurrency", "WORKERS", *ENVOY_OPTIONS),
+    "vllm-router": router("vllm-router"),
+    "sglang-router": router("python", "-m", "sglang_router.launch_router"),
+    "litellm": litellm,
+    PRODUCT: product,
+    INTERPRETED: product,
+}

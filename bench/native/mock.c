@@ -1,12 +1,12 @@
 // A model server that computes nothing: one thread, epoll, keep-alive, OpenAI-shaped answers.
 //
-// A marker inside the request's messages picks the behaviour, so it passes through any proxy, also one
-// that rebuilds the body:
-//   @m0   a JSON answer at once            @m50  the same after 50 ms
-//   @s10  100 events, 10 ms apart          @sb   100 events at once, one write each
+// A marker picks the behaviour. It is the first @ of the request's messages, so it passes through any proxy,
+// also one that rebuilds the body:
+//   @json     a JSON answer at once
+//   @100x10   a stream of 100 events, 10 ms apart (0: all at once, one write each)
 // Each event is one token: its content is the send time in microseconds of CLOCK_MONOTONIC (13 digits),
 // from which the load generator on the same machine reads the delay. A stream ends with a finish event, a
-// usage event and [DONE]: 103 events in all.
+// usage event and [DONE], which come together one gap after the last token.
 //
 // usage: mock PORT [PORT...]
 #define _GNU_SOURCE
@@ -23,12 +23,10 @@
 
 enum {
   CONNECTIONS_MAX = 16384,
-  REQUEST_BYTES_MAX = 65536,
-  TOKENS_STREAMED = 100,
+  REQUEST_BYTES_MAX = 1048576,
   TOKENS_ANSWERED = 300,
   TIMERS_MAX = 65536,
-  EVENT_GAP_US = 10000,
-  ANSWER_DELAY_US = 50000,
+  GAPS_MAX = 8,
   READY_MAX = 256,
 };
 
@@ -36,7 +34,7 @@ typedef struct {
   char *buffer;    // bytes of requests not yet answered
   int length;
   int generation;  // grows at each close, so that a timer of an earlier connection is recognised
-  int tokens_left;
+  int tokens, tokens_left;  // of the running stream
 } Connection;
 
 typedef struct {
@@ -44,15 +42,16 @@ typedef struct {
   long long due_us;
 } Timer;
 
-// All timers of one queue have the same delay, so the first in is the first due.
+// All events of one queue have the same gap, so the first in is the first due.
 typedef struct {
   Timer timers[TIMERS_MAX];
   unsigned head, tail;
+  long long gap_us;  // 0: the queue is not used
 } Queue;
 
 static Connection connections[CONNECTIONS_MAX];
 static char is_listener[CONNECTIONS_MAX];
-static Queue events, answers;
+static Queue queues[GAPS_MAX];
 static char answer[8192];
 static int answer_length, poller;
 
@@ -65,10 +64,11 @@ static const char STREAM_HEAD[] =
 static const char FINISH_EVENT[] =
     CHUNK_HEAD "{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}]}";
 static const char USAGE_EVENT[] =
-    CHUNK_HEAD "],\"usage\":{\"prompt_tokens\":42,\"completion_tokens\":100,\"total_tokens\":142}}";
+    CHUNK_HEAD "],\"usage\":{\"prompt_tokens\":42,\"completion_tokens\":%d,\"total_tokens\":%d}}";
 static const char MODELS[] =
     "{\"object\":\"list\",\"data\":[{\"id\":\"mock\",\"object\":\"model\",\"created\":1700000000,"
-    "\"owned_by\":\"mock\",\"max_model_len\":32768}]}";
+    "\"owned_by\":\"mock\",\"max_model_len\":1048576}]}";
+static const char STATUS[] = "{\"status\":\"ok\"}";
 
 static long long now_us(void) {
   struct timespec t;
@@ -114,23 +114,32 @@ static void send_token(int fd, int first) {
 }
 
 static void finish_stream(int fd) {
-  char out[2048];
+  char usage[512], out[2048];
+  int tokens = connections[fd].tokens, usage_length = sprintf(usage, USAGE_EVENT, tokens, tokens + 42);
   int count = frame(out, FINISH_EVENT, sizeof FINISH_EVENT - 1);
-  count += frame(out + count, USAGE_EVENT, sizeof USAGE_EVENT - 1);
+  count += frame(out + count, usage, usage_length);
   count += frame(out + count, "[DONE]", 6);
   count += sprintf(out + count, "0\r\n\r\n");
   put(fd, out, count);
 }
 
-static void start_stream(int fd, int paced) {
+static Queue *queue_of(long long gap_us) {
+  int i = 0;
+  while (i < GAPS_MAX - 1 && queues[i].gap_us && queues[i].gap_us != gap_us) i++;
+  queues[i].gap_us = gap_us;
+  return &queues[i];
+}
+
+static void start_stream(int fd, int tokens, long long gap_us) {
+  connections[fd].tokens = tokens;
   put(fd, STREAM_HEAD, sizeof STREAM_HEAD - 1);
   send_token(fd, 1);
-  if (paced) {
-    connections[fd].tokens_left = TOKENS_STREAMED - 1;
-    start_timer(&events, fd, now_us() + EVENT_GAP_US);
+  if (gap_us) {
+    connections[fd].tokens_left = tokens - 1;
+    start_timer(queue_of(gap_us), fd, now_us() + gap_us);
     return;
   }
-  for (int i = 1; i < TOKENS_STREAMED; i++) send_token(fd, 0);
+  for (int i = 1; i < tokens; i++) send_token(fd, 0);
   finish_stream(fd);
 }
 
@@ -141,10 +150,10 @@ static void send_json(int fd, const char *body) {
 }
 
 static void respond(int fd, const char *head, const char *body, int count) {
-  if (!strncmp(head, "GET", 3)) send_json(fd, strstr(head, "/v1/models") ? MODELS : "{\"status\":\"ok\"}");
-  else if (memmem(body, count, "@s10", 4)) start_stream(fd, 1);
-  else if (memmem(body, count, "@sb", 3)) start_stream(fd, 0);
-  else if (memmem(body, count, "@m50", 4)) start_timer(&answers, fd, now_us() + ANSWER_DELAY_US);
+  int tokens, gap_ms;
+  const char *marker = memchr(body, '@', count);
+  if (!strncmp(head, "GET", 3)) send_json(fd, strstr(head, "/v1/models") ? MODELS : STATUS);
+  else if (marker && sscanf(marker, "@%dx%d", &tokens, &gap_ms) == 2) start_stream(fd, tokens, gap_ms * 1000LL);
   else put(fd, answer, answer_length);
 }
 
@@ -217,21 +226,24 @@ static int next_due(Queue *queue, long long now, Timer *due) {
 static void run_timers(void) {
   Timer due;
   long long now = now_us();
-  while (next_due(&answers, now, &due)) put(due.fd, answer, answer_length);
-  while (next_due(&events, now, &due)) {
-    if (connections[due.fd].tokens_left-- > 0) {
-      send_token(due.fd, 0);
-      start_timer(&events, due.fd, due.due_us + EVENT_GAP_US);
-    } else {
-      finish_stream(due.fd);
+  for (Queue *queue = queues; queue < queues + GAPS_MAX; queue++)
+    while (next_due(queue, now, &due)) {
+      if (connections[due.fd].tokens_left-- > 0) {
+        send_token(due.fd, 0);
+        start_timer(queue, due.fd, due.due_us + queue->gap_us);
+      } else {
+        finish_stream(due.fd);
+      }
     }
-  }
 }
 
-static long long wait_us(const Queue *queue, long long now, long long longest) {
-  if (queue->head == queue->tail) return longest;
-  long long left = queue->timers[queue->head % TIMERS_MAX].due_us - now;
-  return left < 0 ? 0 : left < longest ? left : longest;
+static long long wait_us(long long now, long long longest) {
+  for (const Queue *queue = queues; queue < queues + GAPS_MAX; queue++)
+    if (queue->head != queue->tail) {
+      long long left = queue->timers[queue->head % TIMERS_MAX].due_us - now;
+      if (left < longest) longest = left < 0 ? 0 : left;
+    }
+  return longest;
 }
 
 static void prepare_answer(void) {
@@ -268,7 +280,7 @@ int main(int argc, char **argv) {
     }
   struct epoll_event ready[READY_MAX];
   for (;;) {
-    long long now = now_us(), wait = wait_us(&answers, now, wait_us(&events, now, 1000000));
+    long long now = now_us(), wait = wait_us(now, 1000000);
     struct timespec timeout = {wait / 1000000, wait % 1000000 * 1000};
     int count = epoll_pwait2(poller, ready, READY_MAX, &timeout, 0);
     for (int i = 0; i < count; i++) {
