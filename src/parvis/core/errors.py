@@ -13,6 +13,7 @@
     ├── Unavailable             a part that we need is away; later it may work
     │   └── EngineUnavailable   no engine took the request
     ├── EngineBroke             an engine took the request and failed
+    ├── ServerBug               something that nobody foresaw
     └── Misconfigured           the operator's settings or machine are wrong; start is refused
 
 Only `parvis.api` knows which HTTP status each becomes. Anything else that is raised is a bug.
@@ -112,6 +113,12 @@ class EngineBroke(Failure):
     """An engine took the request and then failed."""
 
     code = "engine_error"
+
+
+class ServerBug(Failure):
+    """Something that nobody foresaw. Details are in the log, under the request id."""
+
+    code = "internal_error"
 
 
 class Misconfigured(Failure):

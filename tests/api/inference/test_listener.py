@@ -4,24 +4,19 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-import uvloop
 
 from parvis.api.inference.exchange import Exchange
-from parvis.api.inference.limits import ListenerLimits
-from parvis.api.inference.listener import Listener
 from parvis.core.errors import Unavailable
+from parvis.domain.metering.records import Outcome
+from parvis.testing.listening import LASTING, SMALL, RunningListener, hello, listening
 from parvis.testing.raw_http import heard, request, responses, said
+from parvis.testing.service import wait_until
 
-Handler = Callable[[Exchange], Coroutine[Any, Any, None]]
-SMALL = ListenerLimits(
-    body_bytes_max=1000, head_s_max=0.3, body_s_max=0.3, idle_s_max=0.3, stall_s_max=0.3, linger_s_max=0.3
-)
 SWEPT_S_MAX = 10.0
 """A deadline, a sweep a second, and a slow machine."""
 EVENT = b"data: " + b"x" * 65_000 + b"\n\n"
@@ -29,57 +24,8 @@ CLOSE = "Connection: close"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
 
 
-class Running:
-    """A listener in a thread of its own."""
-
-    def __init__(self, handler: Handler, limits: ListenerLimits) -> None:
-        self._ready = threading.Event()
-        self._stop: asyncio.Event
-        self.loop: asyncio.AbstractEventLoop
-        self.listener: Listener
-        self.refused: list[str] = []
-        self.port = 0
-        self._thread = threading.Thread(target=lambda: uvloop.run(self._run(handler, limits)))
-        self._thread.start()
-        self._ready.wait(10)
-
-    def stop(self) -> None:
-        with suppress(RuntimeError):  # it may have ended already
-            self.drain()
-        self._thread.join(30)
-        assert not self._thread.is_alive()
-
-    def drain(self) -> None:
-        """Begin to end."""
-        self.loop.call_soon_threadsafe(self._stop.set)
-
-    async def _run(self, handler: Handler, limits: ListenerLimits) -> None:
-        self.loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
-        self.listener = Listener(handler, limits, self.loop, lambda: time.time_ns() // 1_000_000, self.refused.append)
-        sock = socket.create_server(("127.0.0.1", 0))
-        self.port = sock.getsockname()[1]
-        await self.listener.start(sock)
-        self._ready.set()
-        await self._stop.wait()
-        await self.listener.drain(5)
-
-
-async def hello(exchange: Exchange) -> None:
-    exchange.answer(b'{"path":"%b"}' % exchange.call.path.encode())
-
-
-@contextmanager
-def listening(handler: Handler = hello, limits: ListenerLimits = SMALL) -> Iterator[Running]:
-    running = Running(handler, limits)
-    try:
-        yield running
-    finally:
-        running.stop()
-
-
 @pytest.fixture(scope="module")
-def small() -> Iterator[Running]:
+def small() -> Iterator[RunningListener]:
     with listening() as running:
         yield running
 
@@ -101,7 +47,7 @@ def ended_within(started_s: float, limit_s: float = SWEPT_S_MAX) -> bool:
     ],
     ids=["a letter", "half a head", "half a body", "no chunk"],
 )
-def test_half_a_request_is_told_that_it_came_too_slowly(small: Running, half: bytes) -> None:
+def test_half_a_request_is_told_that_it_came_too_slowly(small: RunningListener, half: bytes) -> None:
     started_s = time.monotonic()
     [answer] = responses(said(small.port, half))
     assert ended_within(started_s)
@@ -110,7 +56,7 @@ def test_half_a_request_is_told_that_it_came_too_slowly(small: Running, half: by
     assert "x-request-id" in answer.headers
 
 
-def test_a_drop_now_and_then_wins_no_time(small: Running) -> None:
+def test_a_drop_now_and_then_wins_no_time(small: RunningListener) -> None:
     """The deadline is of the whole head, and of the whole body: it does not begin again with each byte."""
     started_s = time.monotonic()
     drops = [b"GET / HTTP/1.1\r\nHost: a\r\n", *[b"X: y\r\n"] * 60]
@@ -122,14 +68,26 @@ def test_a_drop_now_and_then_wins_no_time(small: Running) -> None:
     assert ended_within(started_s, 2 * SWEPT_S_MAX)
 
 
-def test_silence_is_ended_without_a_word(small: Running) -> None:
+def test_what_is_sent_of_a_body_buys_time() -> None:
+    """A long body over a slow line arrives, at a rate that is no attack."""
+    body = b" " * 80_000
+    parts = [body[start : start + 2_000] for start in range(0, len(body), 2_000)]
+    head = POST + b"Connection: close\r\nContent-Length: 80000\r\n\r\n"
+    with listening(limits=replace(SMALL, body_bytes_max=80_000)) as running:
+        started_s = time.monotonic()
+        [answer] = responses(said(running.port, head, *parts, pause_s=0.06))
+        assert answer.status == 200
+        assert time.monotonic() - started_s > 1.5 + SMALL.body_s_max
+
+
+def test_silence_is_ended_without_a_word(small: RunningListener) -> None:
     started_s = time.monotonic()
     assert said(small.port) == b""
     assert len(responses(said(small.port, request()))) == 1
     assert ended_within(started_s, 2 * SWEPT_S_MAX)
 
 
-def test_empty_lines_win_no_time(small: Running) -> None:
+def test_empty_lines_win_no_time(small: RunningListener) -> None:
     """The parser skips them before a request, so they are no sign of one."""
     assert said(small.port, *[b"\r\n"] * 60, pause_s=0.1) == b""
 
@@ -153,11 +111,9 @@ class Tap:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        # Little in the kernel's hands, so that the listener sees early what its client takes.
-        exchange._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
         self._open = asyncio.Event()
         self._open.set()
-        self.cancelled = asyncio.Event()
+        self.cancelled = threading.Event()
         self.given = 0
 
     def pause(self) -> None:
@@ -166,7 +122,7 @@ class Tap:
     def resume(self) -> None:
         self._open.set()
 
-    def cancel(self) -> None:
+    def cancel(self, outcome: Outcome = Outcome.CLIENT_LEFT) -> None:  # noqa: ARG002 - a flow's shape
         self._open.set()
         self.cancelled.set()
 
@@ -180,46 +136,69 @@ class Tap:
             await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize(
-    ("events", "buffer_bytes"), [(10_000, 1 << 16), (55, 1 << 26)], ids=["in the middle", "at the end"]
-)
-def test_who_takes_nothing_for_too_long_has_left(events: int, buffer_bytes: int) -> None:
-    """In the middle of a stream its buffer is full; at its end the story waits until all has been taken."""
-    taps: list[Tap] = []
+class Taps:
+    """A handler that pours so many events to each client."""
 
-    async def pour(exchange: Exchange) -> None:
-        taps.append(Tap(exchange))
-        exchange.attach(taps[0])
-        await taps[0].run(events)
+    def __init__(self, events: int) -> None:
+        self._events = events
+        self.open: list[Tap] = []
+
+    async def __call__(self, exchange: Exchange) -> None:
+        tap = Tap(exchange)
+        self.open.append(tap)
+        exchange.attach(tap)
+        await tap.run(self._events)
         await exchange.drained()
         exchange.finish_stream(b"data: [DONE]\n\n")
 
+
+def connected(running: RunningListener, tls: Any, *, encrypted: bool) -> socket.socket:
+    """A client whose kernel takes little for it."""
+    if encrypted:
+        secret: socket.socket = tls.connect(running.port, receive_bytes=1 << 14)
+        return secret
+    peer = socket.socket()
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+    peer.settimeout(30)
+    peer.connect(("127.0.0.1", running.port))
+    return peer
+
+
+SLOW = [(10_000, 1 << 16), (55, 1 << 26)]
+"""In the middle of a stream the buffer is full; at its end the story waits until all has been taken."""
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
+@pytest.mark.parametrize(("events", "buffer_bytes"), SLOW, ids=["in the middle", "at the end"])
+@pytest.mark.parametrize("drop_bytes", [0, 1, 300])
+def test_who_takes_next_to_nothing_has_left(
+    tls: Any, events: int, buffer_bytes: int, drop_bytes: int, *, encrypted: bool
+) -> None:
+    """A drop now and then wins no time."""
+    taps = Taps(events)
     limits = replace(SMALL, write_buffer_bytes_max=buffer_bytes)
-    with listening(pour, limits) as running, socket.socket() as peer:
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
-        peer.connect(("127.0.0.1", running.port))
+    with (
+        listening(taps, limits, tls.server if encrypted else None) as running,
+        connected(running, tls, encrypted=encrypted) as peer,
+    ):
         peer.sendall(request())
         started_s = time.monotonic()
-        while not (taps and taps[0].cancelled.is_set()):
+        wait_until(lambda: bool(taps.open), "the stream has begun")
+        while not taps.open[0].cancelled.wait(0.1):
+            if drop_bytes:
+                peer.recv(drop_bytes)
             assert ended_within(started_s)
-            time.sleep(0.05)
-        assert taps[0].given < 4_000_000
+        assert taps.open[0].given < 4_000_000
 
 
-def test_who_reads_slowly_gets_all_of_it() -> None:
-    """As long as something is taken now and then, nothing is cut."""
-
-    async def pour(exchange: Exchange) -> None:
-        tap = Tap(exchange)
-        exchange.attach(tap)
-        await tap.run(25)
-        await exchange.drained()
-        exchange.finish_stream(b"data: [DONE]\n\n")
-
-    limits = replace(SMALL, stall_s_max=1.0, write_buffer_bytes_max=1 << 20)
-    with listening(pour, limits) as running, socket.socket() as peer:
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
-        peer.connect(("127.0.0.1", running.port))
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
+def test_who_reads_slowly_gets_all_of_it(tls: Any, *, encrypted: bool) -> None:
+    """What is taken buys time."""
+    limits = replace(SMALL, stall_s_max=1.0)
+    with (
+        listening(Taps(25), limits, tls.server if encrypted else None) as running,
+        connected(running, tls, encrypted=encrypted) as peer,
+    ):
         peer.sendall(request("GET", "/", CLOSE))
         received = b""
         while data := peer.recv(1 << 14):
@@ -239,8 +218,8 @@ def test_connections_are_bounded() -> None:
         for peer in peers:
             peer.sendall(request())
             assert peer.recv(1 << 16).startswith(b"HTTP/1.1 200")
-        with socket.create_connection(("127.0.0.1", running.port), timeout=10) as one_more:
-            assert one_more.recv(100) == b""
+        with pytest.raises(ConnectionResetError), running.connect() as one_more:
+            one_more.recv(100)
         peers[0].close()
         time.sleep(0.1)
         [answer] = responses(said(running.port, request("GET", "/", CLOSE)))
@@ -250,7 +229,7 @@ def test_connections_are_bounded() -> None:
 
 
 @pytest.mark.parametrize("size", [1000, 1001])
-def test_a_body_is_bounded_to_the_byte(small: Running, size: int) -> None:
+def test_a_body_is_bounded_to_the_byte(small: RunningListener, size: int) -> None:
     [answer] = responses(said(small.port, request("POST", "/", CLOSE, body=b" " * size)))
     assert answer.status == (200 if size == 1000 else 413)
     half = b"%x\r\n%b\r\n" % (500, b" " * 500)
@@ -258,6 +237,52 @@ def test_a_body_is_bounded_to_the_byte(small: Running, size: int) -> None:
     data = POST + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + half + rest
     [answer] = responses(said(small.port, data))
     assert answer.status == (200 if size == 1000 else 413)
+
+
+HALF = POST + b"Content-Length: 60000\r\n\r\n" + b" " * 45_000
+
+
+def refused(peer: socket.socket) -> tuple[int, str]:
+    [answer] = responses(heard(peer))
+    return answer.status, answer.error["code"]
+
+
+def test_bodies_of_all_clients_together_are_bounded() -> None:
+    """Nobody has paid for what is not whole yet, so it may not fill the memory."""
+    limits = replace(LASTING, body_bytes_max=60_000, bodies_bytes_max=100_000)
+    with listening(limits=limits) as running:
+        first, second, third = (running.connect() for _ in range(3))
+        for peer in (first, second):
+            peer.sendall(HALF)
+        wait_until(lambda: running.listener._kept_bytes == 90_000, "two halves are kept")
+        third.sendall(HALF)
+        assert refused(third) == (503, "service_unavailable")
+        third.close()
+        first.close()
+        wait_until(lambda: running.listener._kept_bytes == 45_000, "one half is kept")
+        with running.connect() as fourth:
+            fourth.sendall(HALF)
+            wait_until(lambda: running.listener._kept_bytes == 90_000, "two halves are kept")
+            for peer in (second, fourth):
+                peer.sendall(b" " * 15_000)
+                assert peer.recv(1 << 16).startswith(b"HTTP/1.1 200")
+            assert running.listener._kept_bytes == 0
+        second.close()
+
+
+def test_bodies_that_wait_for_their_turn_count_too() -> None:
+    async def slow(exchange: Exchange) -> None:
+        await asyncio.sleep(0.5)
+        await hello(exchange)
+
+    limits = replace(LASTING, body_bytes_max=60_000, bodies_bytes_max=90_000)
+    with listening(slow, limits) as running, running.connect() as peer:
+        peer.sendall(request("POST", "/one", body=b" " * 50_000))
+        for path in ("/two", "/three"):
+            peer.sendall(request("POST", path, body=b" " * 50_000))
+        answers = responses(heard(peer))
+        assert [answer.status for answer in answers] in ([200, 503], [200, 200, 503])
+        assert running.listener._kept_bytes == 0
 
 
 # ------------------------------------------------------------------------------------------------- failures
@@ -286,28 +311,3 @@ def test_every_refusal_is_told_by_its_code() -> None:
         said(running.port, b"NONSENSE\r\n\r\n")
         assert running.refused == ["service_unavailable", "invalid_http"]
     assert (answer.status, answer.headers["retry-after"]) == (503, "60")
-
-
-# -------------------------------------------------------------------------------------------------- draining
-
-
-def test_a_draining_listener_finishes_what_runs() -> None:
-    begun = threading.Event()
-
-    async def slow(exchange: Exchange) -> None:
-        begun.set()
-        await asyncio.sleep(0.5)
-        await hello(exchange)
-
-    with (
-        listening(slow, replace(SMALL, idle_s_max=60)) as running,
-        socket.create_connection(("127.0.0.1", running.port), timeout=10) as idle,
-        socket.create_connection(("127.0.0.1", running.port), timeout=10) as peer,
-    ):
-        peer.sendall(request())
-        assert begun.wait(5)
-        running.drain()
-        [answer] = responses(heard(peer))
-        assert idle.recv(100) == b""
-    assert answer.status == 200
-    assert answer.headers["connection"] == "close"

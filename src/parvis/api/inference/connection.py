@@ -2,7 +2,8 @@
 
 llhttp (through httptools) parses strictly; what it leaves open is closed here. A request that is not unambiguous gets
 400 and the connection ends. Requests that come while one is being answered wait, a few of them, unread beyond that;
-the next is begun when its client has taken the answers before it. Every wait for the client has an end.
+the next is begun when its client has taken the answers before it. Every wait for the client has an end, and what
+moves in between does not put it off: bytes buy time at a rate (`earned_s`), so that a byte now and then buys none.
 """
 
 import asyncio
@@ -12,13 +13,25 @@ from typing import Any, Protocol, cast
 
 import httptools
 
+from parvis.api.inference.accepting import UNSENT_BYTES_MAX, reset
 from parvis.api.inference.call import Call
 from parvis.api.inference.exchange import Exchange
-from parvis.api.inference.limits import ListenerLimits
-from parvis.core.errors import BadRequest, Failure, TooLarge, TooSlow
+from parvis.api.inference.limits import ListenerLimits, earned_s
+from parvis.api.inference.places import Place
+from parvis.api.inference.strictness import (
+    CHUNKS_MAX,
+    FRAMING_BYTES_MAX,
+    NOT_IN_TRAILERS,
+    closes,
+    is_host,
+    is_target,
+)
+from parvis.core.errors import BadRequest, Failure, TooLarge, TooSlow, Unavailable
 
 Handler = Callable[[Exchange], Coroutine[Any, Any, None]]
 _VERSIONS = ("1.1", "1.0")
+_SPENT = httptools.HttpRequestParser(object())
+"""What a connection that has ended holds instead of its own."""
 
 
 class Parser(Protocol):
@@ -52,11 +65,14 @@ class Owner(Protocol):
 
     def begin(self, connection: "Connection", exchange: Exchange) -> None: ...
 
+    def keep(self, change_bytes: int) -> bool: ...
+
 
 class Connection(asyncio.Protocol):
     """Owned by its `Listener`. All calls come from the loop's thread."""
 
-    def __init__(self, listener: Owner) -> None:
+    def __init__(self, listener: Owner, place: Place) -> None:
+        self.place: Place | None = place
         self._listener = listener
         self._limits: ListenerLimits = listener.limits
         self._headers_max = listener.limits.headers_max
@@ -68,16 +84,24 @@ class Connection(asyncio.Protocol):
         self._reading: Call | None = None
         self._head_read = False
         self._body: bytes | bytearray = b""
+        self._segment: bytes = b""
+        self._early: bytes = b""
+        self._line_end = 0
+        self._idle = self._first = True
         self._head_bytes = 0
         self._held_bytes = 0
         self._headers = 0
         self._hosts = 0
+        self._chunks = 0
         self._url = b""
         self._refusal: Failure | None = None
         self._deaf = False
         self._held = False
         self._full = False
         self._unsent_bytes = 0
+        self._full_since_s = 0.0
+        self._stalled_s = 0.0
+        self._kept_bytes = 0
         self._closing = False
         self.deadline_s = 0.0
 
@@ -93,36 +117,57 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        head = None if self._head_read else self._reading
+        begun = self._reading
+        self._segment, self._idle = data, begun is None
+        if not self._early:
+            self._line_end = 0
         try:
             self._parser.feed_data(data)
-            if head is not None and head is self._reading and not self._head_read:
-                self._hold(len(data))
+            if self._reading is not None:
+                self._await_more(data, new=self._reading is not begun)
         except httptools.HttpParserError:
             self._refuse(self._refusal or BadRequest("The request is not valid HTTP/1.1.", code="invalid_http"))
         except TooLarge as refusal:
             self._refuse(refusal)
+        self._segment = b""
+        if (self._reading is not None or self._waiting or self._kept_bytes) and not self._keep():
+            self._waiting.clear()
+            self._refuse(Unavailable("Too many requests are being received. Try again shortly.", retry_after_s=1))
 
     def eof_received(self) -> bool:
+        # It is closed now; what was written may still leave, but the client cannot take its time.
+        self._closing = True
+        self.deadline_s = self._listener.now() + self._limits.stall_s_max
+        if self._exchange is not None:
+            self._exchange.client_left()  # the engine stops now, and not when what was written has been taken
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._closing = True
         self._waiting.clear()
+        self._body = self._early = b""
+        self._keep()
         self._listener.parted(self)
+        # It holds us as we hold it, and a gateway looks for such circles too seldom for a crowd that comes and goes.
+        self._parser = _SPENT
         if self._exchange is not None:
             self._exchange.client_left()
 
     def pause_writing(self) -> None:
         self._full = True
         self._unsent_bytes = self._transport.get_write_buffer_size() if self._transport is not None else 0
-        self.deadline_s = self._listener.now() + self._limits.stall_s_max
+        self._full_since_s = self._listener.now()
+        self.deadline_s = self._full_since_s + self._limits.stall_s_max - self._stalled_s
         if self._exchange is not None:
             self._exchange.pause()
 
     def resume_writing(self) -> None:
         self._full = False
-        self._allow(self._limits.idle_s_max)
+        # Before there was room for our bytes, half of those that the kernel kept were taken too.
+        taken_bytes = self._unsent_bytes + UNSENT_BYTES_MAX // 2
+        stalled_s = self._listener.now() - self._full_since_s - earned_s(taken_bytes)
+        self._stalled_s = max(0.0, self._stalled_s + stalled_s)
+        self._allow(self._wait_s_max())
         if self._exchange is not None:
             self._exchange.resume()
         else:
@@ -134,9 +179,9 @@ class Connection(asyncio.Protocol):
         now = self._listener.now()
         self._reading = Call(self._listener.new_request_id(), started_s=now)
         self._head_read = False
-        self._body = b""
-        self._head_bytes = self._held_bytes = self._headers = self._hosts = 0
-        self._url = b""
+        self._body = self._early = self._url = b""
+        self._first, self._idle = self._idle, False
+        self._head_bytes = self._held_bytes = self._headers = self._hosts = self._chunks = 0
         self._allow(self._limits.head_s_max)
 
     def on_url(self, url: bytes) -> None:
@@ -150,8 +195,12 @@ class Connection(asyncio.Protocol):
         self._head_bytes += len(name) + len(value) + 4
         if self._headers > self._headers_max or self._head_bytes > self._head_bytes_max:
             self._stop(self._head_too_large())
-        # After the body come trailers: nothing of what decides may stand there.
-        keep = None if self._head_read else _KEPT.get(name.lower())
+        if self._head_read:
+            # After the body come trailers. They decide nothing here, but the parser would obey some.
+            if name.lower() in NOT_IN_TRAILERS:
+                self._stop(BadRequest("The trailers hold what only the head may say.", code="invalid_http"))
+            return
+        keep = _KEPT.get(name.lower())
         if keep is not None and self._reading is not None:
             keep(self, self._reading, value)
 
@@ -159,19 +208,19 @@ class Connection(asyncio.Protocol):
         call = self._reading
         assert call is not None  # noqa: S101 - the parser begins every message
         self._head_read = True
-        call.method = self._parser.get_method().decode("latin-1")
+        method = self._parser.get_method()
+        call.method = method.decode("latin-1")
         version = self._parser.get_http_version()
         call.http_1_0 = version == "1.0"
-        path = self._url.partition(b"?")[0]
-        if not path.startswith(b"/") and path != b"*":
+        if not is_target(self._url, method):
             self._stop(BadRequest("The request target must be a path.", code="invalid_http"))
-        if self._hosts != 1 and not call.http_1_0:
-            self._stop(BadRequest("Exactly one Host header is needed.", code="invalid_http"))
-        if version not in _VERSIONS or (call.chunked and call.http_1_0):
+        if self._hosts != 1 and not (call.http_1_0 and self._hosts == 0):
+            self._stop(BadRequest("Exactly one Host header is needed, with a valid name.", code="invalid_http"))
+        if not self._is_plain(method) or version not in _VERSIONS or (call.chunked and call.http_1_0):
             self._stop(BadRequest("The request is not valid HTTP/1.1.", code="invalid_http"))
         if self._parser.should_upgrade():
             self._stop(BadRequest("Protocol upgrades are not supported here.", code="upgrade_not_supported"))
-        call.path = path.decode("latin-1")
+        call.path = self._url.partition(b"?")[0].decode("latin-1")
         self._allow(self._limits.body_s_max)
         if call.expects_continue and not call.http_1_0 and self._transport is not None and not self.busy:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -186,14 +235,22 @@ class Connection(asyncio.Protocol):
             self._body = bytearray(self._body)
         self._body += data
 
+    def on_chunk_header(self) -> None:
+        self._chunks += 1
+        if self._chunks > CHUNKS_MAX:
+            self._stop(self._too_finely_cut())
+
     def on_message_complete(self) -> None:
         call, self._reading = self._reading, None
         assert call is not None  # noqa: S101 - the parser begins every message
         call.body = bytes(self._body)
         self._body = b""
-        call.keep_alive = self._parser.should_keep_alive()
+        parser_goes_on = self._parser.should_keep_alive()
+        call.keep_alive = parser_goes_on and not call.closes
         self._deaf = not call.keep_alive
         self._take(call)
+        if parser_goes_on and self._deaf:
+            raise EOFError  # the parser's way to be stopped
 
     # What the listener asks and tells.
 
@@ -205,14 +262,13 @@ class Connection(asyncio.Protocol):
     def answered(self) -> None:
         """The exchange is over: close, or take the next request."""
         exchange, self._exchange = self._exchange, None
+        self._stalled_s = 0.0
         if self._transport is None or self._closing or exchange is None:
             return
-        if exchange.call.refusal is not None:
-            self._linger()
-        elif not exchange.call.keep_alive:
-            self.close()
+        if exchange.call.refusal is not None or not exchange.call.keep_alive:
+            self._linger(refused=exchange.call.refusal is not None)
         else:
-            self._allow(self._limits.idle_s_max if self._reading is None else self._limits.body_s_max)
+            self._allow(self._limits.idle_s_max if self._reading is None else self._wait_s_max())
             self._next()
 
     def close(self) -> None:
@@ -222,26 +278,57 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def expire(self) -> None:
-        """A deadline has passed. Half a request gets 408, silence nothing; who takes no answer is cut off."""
-        unsent_bytes = self._transport.get_write_buffer_size() if self._transport is not None else 0
-        if self._full and unsent_bytes < self._unsent_bytes:
-            self._unsent_bytes = unsent_bytes
-            self.deadline_s = self._listener.now() + self._limits.stall_s_max
-        elif self._full or self._closing:
-            self._abort()
+    def expire(self) -> bool:
+        """The deadline has passed. Half a request gets 408, silence nothing; who takes no answer is cut off.
+
+        False while the client lives on time that it has bought.
+        """
+        if self._listener.now() < self.deadline_s + earned_s(self._moved_bytes()):
+            return False
+        if self._full or self._closing:
+            self.abort()
         elif self._reading is not None:
             self._refuse(TooSlow("The request did not arrive in time. Send it again, faster."))
         else:
             self.close()
+        return True
 
-    def _abort(self) -> None:
+    def retire(self) -> None:
+        """No more requests are wanted: end it now, or after the answer that is under way."""
+        if self._exchange is not None:
+            self._exchange.call.keep_alive = False
+        elif not self._waiting:
+            self.close()
+
+    def cut_short(self) -> None:
+        """We end before the answer does. Its client is told, and pays for what it got."""
+        self._waiting.clear()
+        if self._exchange is not None:
+            self._exchange.cut_short()
+        else:
+            self.close()
+
+    def abort(self) -> None:
+        """End it now."""
         if self._transport is not None:
-            self._transport.abort()
+            reset(self._transport)
+
+    def _wait_s_max(self) -> float:
+        """For the client's next step."""
+        if self._reading is None:
+            return self._limits.idle_s_max
+        return self._limits.body_s_max if self._head_read else self._limits.head_s_max
+
+    def _moved_bytes(self) -> int:
+        """What the client has sent or taken of what it is waited for."""
+        if self._full and self._transport is not None:
+            return self._unsent_bytes - self._transport.get_write_buffer_size()
+        return len(self._body) if self._reading is not None else 0
 
     def _allow(self, wait_s: float) -> None:
-        """The client has this long for its next step; no limit while it waits for us."""
-        self.deadline_s = self._listener.now() + wait_s if self._exchange is None else float("inf")
+        """The client has this long for its next step; no limit while it waits for us. First it takes what it got."""
+        if not self._full:
+            self.deadline_s = self._listener.now() + wait_s if self._exchange is None else float("inf")
 
     def _take(self, call: Call) -> None:
         """Answer this request in its turn."""
@@ -256,6 +343,8 @@ class Connection(asyncio.Protocol):
         if not self._waiting or self._exchange is not None or self._full or self._transport is None:
             return
         call = self._waiting.popleft()
+        if self._kept_bytes:
+            self._keep()
         if self._held and not self._waits_much():
             self._held = False
             self._transport.resume_reading()
@@ -271,23 +360,59 @@ class Connection(asyncio.Protocol):
             return True
         return sum(len(call.body) for call in self._waiting) >= self._limits.body_bytes_max
 
-    def _linger(self) -> None:
+    def _keep(self) -> bool:
+        """Tell what is kept of requests that nobody answers yet. False when it is more than all may keep together."""
+        kept = len(self._early) + len(self._body) + sum(len(call.body) for call in self._waiting)
+        change, self._kept_bytes = kept - self._kept_bytes, kept
+        return self._listener.keep(change) or change <= 0
+
+    def _linger(self, *, refused: bool) -> None:
         """End it, but let the answer arrive: closing over bytes that nobody read would reset it away."""
         assert self._transport is not None  # noqa: S101 - a refusal was written to it
         self._closing = self._deaf = True
-        self.deadline_s = self._listener.now() + self._limits.linger_s_max
+        taken = self._transport.get_write_buffer_size() == 0
+        self.deadline_s = self._listener.now() + (self._limits.linger_s_max if taken else self._limits.stall_s_max)
         self._transport.resume_reading()
         if self._transport.can_write_eof():
             self._transport.write_eof()
+        elif not refused:  # over TLS only closing ends our side, and who was answered has nothing more to send
+            self._transport.close()
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The body is larger than {self._limits.body_bytes_max} bytes. Send less.")
 
-    def _hold(self, size: int) -> None:
-        """The parser keeps a header to itself until it is whole, so what it was fed counts too."""
-        self._held_bytes += size
-        if self._held_bytes > self._limits.head_bytes_max:
+    def _is_plain(self, method: bytes) -> bool:
+        """Whether the request line is spelled with HTTP's name and single spaces.
+
+        Behind another request of the same segment its place is not known: there it must stand somewhere.
+        """
+        early, self._early = self._early, b""
+        raw = early + self._segment if early else self._segment
+        if self._first:
+            if raw[0] in b"\r\n":
+                raw = raw.lstrip(b"\r\n")
+            end = len(method) + 1 + len(self._url)
+            self._line_end = max(end - len(early), 0)
+            return raw.startswith(self._url, len(method) + 1) and raw.startswith(b" HTTP/", end)
+        line = b"%b %b HTTP/" % (method, self._url)
+        found = raw.find(line, self._line_end)
+        self._line_end = max(found + len(line) - len(early), 0)
+        return found >= 0
+
+    def _too_finely_cut(self) -> TooLarge:
+        return TooLarge(f"The body comes in over {CHUNKS_MAX} chunks, or in chunks of little else than extensions.")
+
+    def _await_more(self, data: bytes, *, new: bool) -> None:
+        """A request is not whole. The parser keeps a header, or a chunk's, to itself, so what it was fed counts too."""
+        if not self._head_read:
+            self._early += data
+        if new:
+            return
+        self._held_bytes += len(data)
+        if not self._head_read and self._held_bytes > self._limits.head_bytes_max:
             raise self._head_too_large()
+        if self._held_bytes - len(self._body) > FRAMING_BYTES_MAX:
+            raise self._too_finely_cut()
 
     def _head_too_large(self) -> TooLarge:
         limits = self._limits
@@ -307,9 +432,10 @@ class Connection(asyncio.Protocol):
             return
         call = self._reading or Call(self._listener.new_request_id(), started_s=self._listener.now())
         self._reading = None
+        self._body = self._early = b""
         self._deaf = True
         call.keep_alive = False
-        call.refusal = refusal
+        call.refusal = refusal.with_traceback(None)  # its frames hold us
         self._take(call)
 
 
@@ -320,7 +446,12 @@ def _keep_authorization(connection: Connection, call: Call, value: bytes) -> Non
 
 
 def _keep_content_encoding(_: Connection, call: Call, value: bytes) -> None:
-    call.content_encoding = value
+    call.content_encoding += b", " + value.lower() if call.content_encoding else value.lower()
+
+
+def _keep_connection(_: Connection, call: Call, value: bytes) -> None:
+    # The parser obeys both names, and lets keep-alive win over close in HTTP/1.0.
+    call.closes = call.closes or (value != b"keep-alive" and closes(value))
 
 
 def _keep_origin(_: Connection, call: Call, value: bytes) -> None:
@@ -344,12 +475,14 @@ def _keep_expect(_: Connection, call: Call, value: bytes) -> None:
 
 
 def _count_host(connection: Connection, _: Call, value: bytes) -> None:
-    connection._hosts += 1 if value else 2  # noqa: SLF001 - its own
+    connection._hosts += 1 if is_host(value) else 2  # noqa: SLF001 - its own
 
 
 _KEPT: dict[bytes, Callable[[Connection, Call, bytes], None]] = {
     b"authorization": _keep_authorization,
+    b"connection": _keep_connection,
     b"content-encoding": _keep_content_encoding,
+    b"proxy-connection": _keep_connection,
     b"origin": _keep_origin,
     b"expect": _keep_expect,
     b"host": _count_host,

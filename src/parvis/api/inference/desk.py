@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from parvis.api.inference.exchange import Exchange
-from parvis.core.errors import EngineBroke
+from parvis.core.errors import EngineBroke, Unavailable
 from parvis.domain.metering.records import Outcome
 from parvis.flows.ports import House, InferenceRequest, Meters
 from parvis.flows.serve import serve
@@ -28,6 +28,14 @@ class Desk:
         if delivery.outcome is Outcome.ENGINE_BROKE:
             exchange.fail(
                 EngineBroke(delivery.error or "The engine stopped before the answer was complete. Try again.")
+            )
+        elif delivery.outcome is Outcome.GATEWAY_LOST:
+            exchange.fail(
+                Unavailable(
+                    "The server is being restarted and could not wait for the end of this answer. Send it again.",
+                    code="server_draining",
+                    retry_after_s=1,
+                )
             )
         elif request.stream:
             exchange.finish_stream(delivery.body + _DONE)

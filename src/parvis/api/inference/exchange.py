@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 
+from parvis.api.inference.accepting import reset
 from parvis.api.inference.call import Call
+from parvis.api.inference.limits import earned_s
 from parvis.api.statuses import headers_of, status_of
 from parvis.core.errors import Failure
+from parvis.domain.metering.records import Outcome
 from parvis.flows.ports import Flow
 from parvis.wire.problem import problem_json
 
@@ -28,7 +31,18 @@ _DRAIN_POLL_S_MAX = 0.05
 class Exchange:
     """Writes one response. Never raises for a client that has left; remembers it instead."""
 
-    __slots__ = ("_draining", "_flow", "_now", "_stall_s_max", "_streaming", "_transport", "call", "left", "status")
+    __slots__ = (
+        "_cut",
+        "_draining",
+        "_flow",
+        "_now",
+        "_stall_s_max",
+        "_streaming",
+        "_transport",
+        "call",
+        "left",
+        "status",
+    )
 
     def __init__(
         self,
@@ -47,6 +61,7 @@ class Exchange:
         self._stall_s_max = stall_s_max
         self._flow: Flow | None = None
         self._streaming = False
+        self._cut = False
 
     # The Sink of the story.
 
@@ -54,6 +69,8 @@ class Exchange:
         self._flow = flow
         if self.left:
             flow.cancel()
+        elif self._cut:
+            flow.cancel(Outcome.GATEWAY_LOST)
 
     def events(self, data: bytes) -> None:
         if self.left:
@@ -67,12 +84,12 @@ class Exchange:
         return self.left or self._transport.get_write_buffer_size() == 0
 
     async def drained(self) -> None:
-        pause_s, unsent_bytes, since_s = 0.0, 0, 0.0
+        pause_s, since_s = 0.0, self._now()
+        whole_bytes = self._transport.get_write_buffer_size()
         while not self.flushed():
-            if (size := self._transport.get_write_buffer_size()) != unsent_bytes:
-                unsent_bytes, since_s = size, self._now()
-            elif self._now() - since_s > self._stall_s_max:
-                self._transport.abort()  # who takes nothing for so long has left
+            taken_bytes = whole_bytes - self._transport.get_write_buffer_size()
+            if self._now() - since_s > self._stall_s_max + earned_s(taken_bytes):
+                reset(self._transport)  # who takes so little for so long has left
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2 + 0.0005, _DRAIN_POLL_S_MAX)
 
@@ -83,6 +100,12 @@ class Exchange:
         if self._flow is not None:
             self._flow.cancel()
 
+    def cut_short(self) -> None:
+        """We end first: stop the engine. The story settles what was delivered, and the client is told."""
+        self._cut = True
+        if self._flow is not None:
+            self._flow.cancel(Outcome.GATEWAY_LOST)
+
     def pause(self) -> None:
         if self._flow is not None:
             self._flow.pause()
@@ -90,6 +113,10 @@ class Exchange:
     def resume(self) -> None:
         if self._flow is not None:
             self._flow.resume()
+
+    def ended(self) -> None:
+        """Nothing more will be written. The flow knows us: a circle that only the collector would find."""
+        self._flow = None
 
     # What the routes say.
 

@@ -23,7 +23,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     """An engine refused it; nothing was computed."""
     GATEWAY_LOST = "gateway_lost"
-    """The gateway died; billed up to the last mark."""
+    """The gateway ended before the answer did; billed for what was delivered (if it died, up to the last mark)."""
     IN_DOUBT = "in_doubt"
     """Settled, then the gateway died or the client left before the answer was handed over; written off."""
 
