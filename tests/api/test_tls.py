@@ -1,23 +1,22 @@
 """TLS 1.3 and nothing older; and nothing beyond loopback without it, unless somebody says so."""
 
+import json
 import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 import openai
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from click.testing import CliRunner
 
+from parvis.cli.authority import new_authority, server_names, sign_server
+from parvis.cli.main import main
 from parvis.testing.processes import FakeEngineProcess, fake_engine
 from parvis.testing.raw_http import request, responses
 from parvis.testing.service import NotStartedError, Service, free_port, served_by, service
@@ -27,45 +26,37 @@ MEGABYTES_5 = 5 << 20
 
 
 class Files(NamedTuple):
-    """A certificate for 127.0.0.1 that nobody else has signed, and its key."""
+    """A certificate for 127.0.0.1, its key, and who has signed it."""
 
     certificate: Path
     key: Path
+    authority: Path
 
     @property
     def env(self) -> dict[str, str]:
         return {"PARVIS_INFERENCE__TLS_CERT": str(self.certificate), "PARVIS_INFERENCE__TLS_KEY": str(self.key)}
 
     def trusting(self) -> ssl.SSLContext:
-        """A client that trusts this certificate, and would speak anything."""
-        context = ssl.create_default_context(cafile=self.certificate)
+        """A client that trusts its authority, and would speak anything."""
+        context = ssl.create_default_context(cafile=self.authority)
         context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
         return context
 
 
-def self_signed(folder: Path) -> Files:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "parvis test")])
-    here = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+def signed(folder: Path) -> Files:
     now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(here, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    files = Files(folder / "cert.pem", folder / "key.pem")
-    files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    form = serialization.PrivateFormat.PKCS8
-    files.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
+    authority = new_authority("parvis test", now)
+    identity = sign_server(authority, server_names(["127.0.0.1"]), now, days=1)
+    files = Files(folder / "cert.pem", folder / "key.pem", folder / "ca.pem")
+    files.certificate.write_bytes(identity.certificate_pem())
+    files.key.write_bytes(identity.key_pem())
+    files.authority.write_bytes(authority.certificate_pem())
     return files
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    return self_signed(tmp_path_factory.mktemp("tls"))
+    return signed(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +112,32 @@ def test_http_1_1_is_what_is_spoken_in_it(running: Service, files: Files) -> Non
     context.set_alpn_protocols(["h2", "http/1.1"])
     with handshake(running.port, context) as peer:
         assert peer.selected_alpn_protocol() == "http/1.1"
+
+
+def test_who_speaks_http_2_alone_is_told_so_in_http_1(running: Service, files: Files) -> None:
+    """OpenSSL's callback in Python cannot refuse a protocol, so the handshake chooses none and the parser refuses."""
+    context = files.trusting()
+    context.set_alpn_protocols(["h2"])
+    with handshake(running.port, context) as peer:
+        assert peer.selected_alpn_protocol() is None
+        peer.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        assert peer.recv(1000).startswith(b"HTTP/1.1 400 ")
+
+
+def test_the_terminal_trusts_the_certificate_of_its_settings(running: Service) -> None:
+    env = {name: text for name, text in running.environ.items() if name.startswith("PARVIS_")}
+    said = CliRunner().invoke(main, ["chat", "-m", "Hello!"], env={**env, "OPENAI_API_KEY": running.api_key})
+    assert said.exit_code == 0, said.output
+    assert said.stdout.count(" ") >= 8
+
+
+def test_the_doctor_sees_which_certificate_is_served(running: Service, files: Files, tmp_path: Path) -> None:
+    env = {name: text for name, text in running.environ.items() if name.startswith("PARVIS_")}
+    states = {}
+    for name, kept in (("ours", files), ("newer", signed(tmp_path))):
+        report = json.loads(CliRunner().invoke(main, ["doctor", "--json"], env=env | kept.env).stdout)
+        states[name] = {check["what"]: check["state"] for check in report["checks"]}["served certificate"]
+    assert states == {"ours": "ok", "newer": "problem"}
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
@@ -196,10 +213,10 @@ def test_it_listens_beyond_loopback(tmp_path: Path, files: Files, *, tls: bool) 
 def test_files_that_do_not_fit_are_named(tmp_path: Path, files: Files) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    strange = self_signed(other)
+    strange = signed(other)
     said = refusal(tmp_path / "a", **{**files.env, "PARVIS_INFERENCE__TLS_KEY": str(strange.key)})
     assert "do not work together" in said
     said = refusal(tmp_path / "b", **{**files.env, "PARVIS_INFERENCE__TLS_CERT": str(tmp_path / "none.pem")})
-    assert "none.pem does not exist" in said
+    assert "none.pem cannot be read: No such file or directory" in said
     said = refusal(tmp_path / "c", PARVIS_INFERENCE__TLS_CERT=str(files.certificate))
     assert "go together" in said

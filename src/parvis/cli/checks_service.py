@@ -9,10 +9,12 @@ from pathlib import Path
 
 import httpx
 
+from parvis.adapters.engines.tls import engine_context
+from parvis.cli.checks_tls import check_served
 from parvis.cli.finding import Finding, ok, problem, skipped
 from parvis.cli.operator_api import CHECK_S_MAX, OperatorApi
 from parvis.cli.place import reachable
-from parvis.core.errors import Failure, Unavailable
+from parvis.core.errors import Failure, Misconfigured, Unavailable
 from parvis.settings import EngineSettings, Listen, Settings
 
 PROBE_S_MAX = 3.0
@@ -26,6 +28,8 @@ def check_service(settings: Settings) -> Iterator[Finding]:
         ("operator", settings.operator),
     ):
         yield check_port(name, listener, tls=bool(name == "inference" and settings.inference.tls_cert))
+    if settings.inference.tls_cert:
+        yield check_served(settings.inference)
     for name, engine in settings.engines.items():
         for address in engine.addresses:
             yield check_engine(name, engine, address)
@@ -56,9 +60,9 @@ def check_engine(name: str, engine: EngineSettings, address: str) -> Finding:
         return problem(what, f"{engine.api_key_file}: {error.strerror}", f"Correct engines.{name}.api_key_file.")
     headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
-        answer = httpx.get(f"{address}/v1/models", headers=headers, timeout=PROBE_S_MAX, trust_env=False)
-    except (httpx.HTTPError, httpx.InvalidURL):
-        return problem(what, f"nothing answers at {address}", "Start it, or correct its address in parvis.toml.")
+        answer = _models_of(address, engine, headers)
+    except (httpx.HTTPError, httpx.InvalidURL, Misconfigured) as error:
+        return _away(what, address, error)
     if answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return problem(
             what, f"{address} refuses the key", f"Put its key into a file named by engines.{name}.api_key_file."
@@ -66,6 +70,18 @@ def check_engine(name: str, engine: EngineSettings, address: str) -> Finding:
     if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return problem(what, f"{address} answers with status {answer.status_code}", "See the engine's own log.")
     return ok(what, address)
+
+
+def _models_of(address: str, engine: EngineSettings, headers: dict[str, str]) -> httpx.Response:
+    """Ask a server what it serves, over TLS as the gateway would. Raises what httpx does, and Misconfigured."""
+    verify = engine_context(engine.tls) if engine.tls else True
+    return httpx.get(f"{address}/v1/models", headers=headers, timeout=PROBE_S_MAX, trust_env=False, verify=verify)
+
+
+def _away(what: str, address: str, error: Exception) -> Finding:
+    if isinstance(error, Misconfigured) or "SSL" in str(error):
+        return problem(what, f"no TLS with {address}: {error}", f"Correct tls_ca, tls_cert and tls_key of {what}.")
+    return problem(what, f"nothing answers at {address}", "Start it, or correct its address in parvis.toml.")
 
 
 def check_running(settings: Settings) -> Iterator[Finding]:

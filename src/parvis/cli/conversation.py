@@ -1,7 +1,6 @@
 """A conversation with a model over the inference listener, streamed, as any client of the protocol would hold it."""
 
 import json
-import ssl
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
@@ -10,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from parvis.app.tls import pinning_context
 from parvis.cli.operator_api import answer_of
 from parvis.cli.place import reachable
 from parvis.core.errors import Failure, NotFound, Unavailable
@@ -29,7 +29,7 @@ class Conversation:
         self.usage: Counter[str] = Counter()
         self._messages: list[dict[str, str]] = []
         self._base_url = base_url
-        trusted = ssl.create_default_context(cafile=certificate) if certificate else True
+        trusted = pinning_context(str(certificate)) if certificate else True
         self._client = httpx.Client(
             base_url=base_url,
             headers={"authorization": f"Bearer {key.reveal()}"},

@@ -7,6 +7,7 @@ import click
 
 from parvis.cli.checks_machine import check_libraries, check_machine, check_python
 from parvis.cli.checks_service import check_service
+from parvis.cli.checks_tls import check_tls
 from parvis.cli.finding import Finding, problem
 from parvis.cli.output import as_json, print_json, printable
 from parvis.cli.place import settings_of
@@ -40,6 +41,7 @@ def _examine(ctx: click.Context) -> Iterator[Finding]:
         yield problem("settings", str(wrong), "`parvis config schema` shows what can be set.")
         return
     yield from check_machine(settings)
+    yield from check_tls(settings)
     yield from check_service(settings)
 
 
