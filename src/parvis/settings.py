@@ -8,13 +8,14 @@ import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
 
 from parvis.core.errors import Misconfigured
-from parvis.domain.fleet.replica import EngineKind
+from parvis.domain.fleet.replica import EngineKind, TlsFiles
 
 FILE = "parvis.toml"
 _OUTSIDE = ("PARVIS_HOME",)
@@ -45,6 +46,17 @@ class Inference(Listen, frozen=True, forbid_unknown_fields=True):
     """Serve without TLS on an address that others reach. Only behind something that speaks TLS."""
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
     drain_s_max: Annotated[int, Meta(ge=1, le=3600)] = 30
+    connections_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 8_192
+    connections_per_address_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 2_048
+    """Of one IPv4 address or IPv6 /64. Set to `connections_max` it bounds nothing: for use behind a load balancer."""
+    body_bytes_max: Annotated[int, Meta(ge=1 << 10, le=256 << 20)] = 4 << 20
+    bodies_bytes_max: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 256 << 20
+    """All bodies together that are being received or wait for their turn."""
+    handshake_s_max: Annotated[int, Meta(ge=1, le=60)] = 5
+    head_s_max: Annotated[int, Meta(ge=1, le=600)] = 10
+    body_s_max: Annotated[int, Meta(ge=1, le=3600)] = 60
+    idle_s_max: Annotated[int, Meta(ge=1, le=3600)] = 120
+    stall_s_max: Annotated[int, Meta(ge=1, le=3600)] = 60
 
 
 class Console(Listen, frozen=True, forbid_unknown_fields=True):
@@ -82,6 +94,12 @@ class EngineSettings(Struct, frozen=True, forbid_unknown_fields=True):
     model: str = ""
     """The catalogue id that it serves; the entry is made at the first start if there is none."""
     addresses: tuple[str, ...] = ()
+    tls_ca: str = ""
+    """Of `https://` addresses: who must have signed the servers' certificates (PEM). Empty: this machine's trust."""
+    tls_cert: str = ""
+    tls_key: str = ""
+    """With `tls_cert`: how we prove who we are to servers that ask."""
+    tls_min: Literal["1.2", "1.3"] = "1.3"
     api_key_file: str = ""
     engine_model: str = ""
     """What the server calls the model, when it is not `model`."""
@@ -91,6 +109,13 @@ class EngineSettings(Struct, frozen=True, forbid_unknown_fields=True):
     parallel: Annotated[int, Meta(ge=1, le=256)] = 8
     context_tokens: Annotated[int, Meta(ge=64, le=1 << 22)] = 4096
     threads: Annotated[int, Meta(ge=1, le=256)] = 1
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """For its `https://` addresses; None where it has none."""
+        if not any(address.startswith("https:") for address in self.addresses):
+            return None
+        return TlsFiles(self.tls_ca, self.tls_cert, self.tls_key, self.tls_min)
 
 
 def _builtin_engines() -> dict[str, EngineSettings]:
@@ -121,9 +146,14 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         return self.store.url or f"sqlite:///{self.home / 'parvis.sqlite'}"
 
 
+def data_folder(home: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where this installation keeps everything, whether or not its settings can be read."""
+    return (home or Path(environ.get("PARVIS_HOME", "data"))).absolute()
+
+
 def load(home: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings. Raises Misconfigured, naming the setting and what it should be."""
-    folder = (home or Path(environ.get("PARVIS_HOME", "data"))).absolute()
+    folder = data_folder(home, environ)
     values = _read_toml(folder / FILE)
     for name, text in environ.items():
         if name.startswith("PARVIS_") and name not in _OUTSIDE:
@@ -155,6 +185,7 @@ def _check(settings: Settings) -> None:
     for name, engine in settings.engines.items():
         if bool(engine.addresses) == bool(engine.weights):
             raise Misconfigured(f"engines.{name} needs either 'addresses' or 'weights'.")
+        _check_engine_addresses(name, engine)
 
 
 def _listeners(settings: Settings) -> dict[str, Listen]:
@@ -170,6 +201,23 @@ def _check_address(name: str, listen: str) -> None:
         valid = False
     if not valid:
         raise Misconfigured(f"{name}.listen = '{listen}' must look like 127.0.0.1:8000 (a numeric address and a port).")
+
+
+def _check_engine_addresses(name: str, engine: EngineSettings) -> None:
+    for address in engine.addresses:
+        try:
+            parts = urlsplit(address)
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            valid = False
+        if not valid:
+            raise Misconfigured(
+                f"engines.{name}.addresses: '{address}' must look like http://HOST:PORT or https://HOST:PORT."
+            )
+    if bool(engine.tls_cert) != bool(engine.tls_key):
+        raise Misconfigured(f"engines.{name}.tls_cert and tls_key go together; set both.")
+    if engine.tls is None and (engine.tls_ca or engine.tls_cert):
+        raise Misconfigured(f"engines.{name} has TLS files but no https:// address. Correct its addresses.")
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

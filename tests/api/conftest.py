@@ -42,7 +42,9 @@ class Premises:
     first: NewKey
     other: NewKey
     announced: list[int] = field(default_factory=list)
-    status: dict[str, Any] = field(default_factory=lambda: {"ready": False, "gateways": [], "replicas": []})
+    status: dict[str, Any] = field(
+        default_factory=lambda: {"ready": False, "stopping": False, "gateways": [], "replicas": []}
+    )
 
     async def announce(self) -> None:
         self.announced.append(len(await self.store.keys()))

@@ -217,7 +217,7 @@ def test_the_schema_is_json(home: Path) -> None:
 
 
 async def test_a_healthy_installation_is_well(parvis: Parvis, premises: Any) -> None:
-    premises.status = {"ready": True, "gateways": ["run"], "replicas": [{"state": "ready"}]}
+    premises.status |= {"ready": True, "gateways": ["run"], "replicas": [{"state": "ready"}]}
     free = {"PARVIS_INFERENCE__LISTEN": "127.0.0.1:0", "PARVIS_CONSOLE__LISTEN": "127.0.0.1:0"}
     report = json.loads(await good(parvis("doctor", "--json", **free)))
     states = {check["what"]: check["state"] for check in report["checks"]}

@@ -1,5 +1,7 @@
 """The operator's API on a real socket: who gets in, what each verb does, and how it says no."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -8,6 +10,7 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
+from parvis.adapters.store.database import READERS
 from parvis.api.operator import health
 from parvis.api.operator.app import ROUTES, make_app
 from parvis.api.web.door import Door
@@ -21,7 +24,13 @@ PRICES = {
     "output_microeuro_per_mtoken": 8_000_000,
     "reasoning_microeuro_per_mtoken": 8_000_000,
 }
-GATE = [(route.method, route.path.replace("{", "").replace("}", "").replace(":path", "")) for route in ROUTES]
+OPEN = {"/livez", "/readyz"}
+GATE = [
+    (route.method, route.path.replace("{", "").replace("}", "").replace(":path", ""))
+    for route in ROUTES
+    if route.path not in OPEN
+]
+READY = {"ready": True, "stopping": False, "gateways": ["run"], "replicas": [{"id": "smollm2-0", "state": "ready"}]}
 
 
 @pytest.fixture
@@ -166,12 +175,66 @@ async def test_a_bug_says_nothing_of_itself(premises: Any, kit: Any) -> None:
 # Health
 
 
-async def test_it_is_ready_when_something_can_be_served(client: httpx.AsyncClient, premises: Any) -> None:
-    refusal(await client.get("/readyz"), 503, "service_unavailable")
-    premises.status = {"ready": True, "gateways": ["run"], "replicas": [{"id": "smollm2-0", "state": "ready"}]}
-    assert (await client.get("/readyz")).json() == {"status": "ready"}
-    assert (await client.get("/v1/status")).json() == {"object": "status", **premises.status}
-    assert (await client.get("/livez")).json() == {"status": "alive"}
+@pytest.fixture
+async def probe(premises: Any, kit: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody without any credential."""
+    async with kit.client_of(make_app(premises.operator_desk()), "") as probe:
+        yield probe
+
+
+async def test_it_is_ready_when_something_can_be_served(
+    client: httpx.AsyncClient, probe: httpx.AsyncClient, premises: Any
+) -> None:
+    premises.status = READY
+    answer = await probe.get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ready"})
+    assert (await client.get("/v1/status")).json() == {"object": "status", **READY}
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        ({"stopping": True, "ready": False}, "The service is stopping."),
+        ({"gateways": [], "ready": False}, "No gateway is connected."),
+        ({"replicas": [], "ready": False}, "No engine is ready."),
+    ],
+)
+async def test_it_says_why_it_is_not_ready(
+    probe: httpx.AsyncClient, premises: Any, status: dict[str, Any], why: str
+) -> None:
+    premises.status = READY | status
+    answer = await probe.get("/readyz")
+    assert refusal(answer, 503, "not_ready") == {
+        "message": why,
+        "type": "service_unavailable_error",
+        "param": None,
+        "code": "not_ready",
+    }
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_it_is_not_ready_without_its_store(probe: httpx.AsyncClient, premises: Any) -> None:
+    premises.status = READY
+    busy = [premises.store.database.read(lambda _: time.sleep(health.STORE_S_MAX + 1)) for _ in range(READERS)]
+    reading = asyncio.gather(*busy)
+    await asyncio.sleep(0)
+    assert refusal(await probe.get("/readyz"), 503, "not_ready")["message"] == "The database does not answer."
+    await reading
+    assert (await probe.get("/readyz")).status_code == 200
+    await premises.store.close()
+    assert refusal(await probe.get("/readyz"), 503, "not_ready")["message"] == "The database does not answer."
+
+
+async def test_it_is_alive_whatever_else(probe: httpx.AsyncClient, premises: Any) -> None:
+    await premises.store.close()
+    premises.status = READY | {"stopping": True, "ready": False}
+    answer = await probe.get("/livez")
+    assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
+
+
+async def test_a_probe_learns_nothing_else(probe: httpx.AsyncClient) -> None:
+    for path in ("/v1/status", "/metrics", "/openapi.json"):
+        refusal(await probe.get(path), 401, "invalid_operator_token")
 
 
 async def test_metrics_are_prometheus_text(client: httpx.AsyncClient) -> None:

@@ -140,6 +140,37 @@ async def test_ctrl_c_lets_streams_finish(home: Path, engines: dict[str, Json]) 
         assert again.check() == []
 
 
+async def test_what_does_not_end_in_time_is_told_so(home: Path, engines: dict[str, Json]) -> None:
+    env = {"PARVIS_INFERENCE__DRAIN_S_MAX": "2"}
+    with service(home, engines=engines, env=env) as running:
+        begun = await streams(running, 3, "@tokens=400 @gap_ms=50")
+        running.signal(signal.SIGTERM)
+        await asyncio.sleep(0.5)
+        probed = await asyncio.to_thread(running.operator.get, "/readyz")
+        assert (probed.status_code, probed.json()["error"]["message"]) == (503, "The service is stopping.")
+        assert (await asyncio.to_thread(running.operator.get, "/livez")).status_code == 200
+        assert await asyncio.to_thread(running.wait) == 0
+        ends = [await task for task in begun]
+    assert not any(one.answered for one in ends)
+    assert all(one.whole and b'"code":"server_draining"' in one.received.splitlines()[-2] for one in ends)
+    with service(home, api_key=running.api_key) as again:
+        rows = {row["id"]: row for row in again.usage_rows(of=[one.request_id for one in ends])}
+        assert [rows[one.request_id]["tokens"]["output"] for one in ends] == [one.tokens for one in ends]
+        assert again.check() == []
+
+
+async def test_a_stop_does_not_wait_for_connections_that_are_silent(home: Path, engines: dict[str, Json]) -> None:
+    """Nor when a gateway was replaced just before, and is patient with them."""
+    with service(home, engines=engines, env={"PARVIS_INFERENCE__DRAIN_S_MAX": "600"}) as running:
+        async with Caller(running.port, running.api_key) as caller:
+            assert (await caller.ask(PATH, chat("hello"))).answered
+            done = await asyncio.to_thread(running.command, "gateway", "restart")
+            assert done.returncode == 0, done.stderr
+            assert len(running.pids("gateway")) == 2
+            running.signal(signal.SIGTERM)
+            assert await asyncio.to_thread(running.wait, 30) == 0
+
+
 async def test_a_second_ctrl_c_ends_at_once(home: Path, engines: dict[str, Json]) -> None:
     with service(home, engines=engines) as running:
         begun = await streams(running, 3, "@tokens=1000 @gap_ms=50")

@@ -1,6 +1,11 @@
-"""The control process: the console and operator APIs, leases, ingest. Starts with `python -m parvis.app.control`."""
+"""The control process: the console and operator APIs, leases, ingest. Starts with `python -m parvis.app.control`.
+
+Two may live at a time, while one version of the service takes over from another; one of them acts, and holds
+`run/control.lock`, and the other rests.
+"""
 
 import asyncio
+import fcntl
 import logging
 import os
 import sys
@@ -8,8 +13,7 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
-import uvicorn
-from fastapi import FastAPI
+import msgspec
 
 from parvis.adapters.journal.reader import runs
 from parvis.adapters.link.control_side import ControlLink, bind_link
@@ -21,18 +25,21 @@ from parvis.api.console.app import make_app as make_console
 from parvis.api.console.desk import ConsoleDesk
 from parvis.api.operator.app import make_app as make_operator
 from parvis.api.operator.desk import OperatorDesk
-from parvis.app.child import die_with_parent, report, stop_when_told
+from parvis.app.child import Parent, Word, die_with_parent, first_word, report, settings_of
 from parvis.app.opening import pepper_of
+from parvis.app.replicas import given_replicas
+from parvis.app.web_listeners import WebListeners
 from parvis.core.clock import SystemClock
 from parvis.core.errors import Failure, Misconfigured
 from parvis.core.money import Money
 from parvis.core.secret import Secret
 from parvis.domain.fleet.replica import Replica, ReplicaState
 from parvis.flows.ingest import Ingest
-from parvis.settings import Settings, load
+from parvis.settings import Settings
 
 INGEST_INTERVAL_S = 0.05
 LAST_INGEST_S_MAX = 20.0
+LOCK_POLL_S = 0.02
 MS_PER_S = 1000
 LONGEST_TIMER_S = 86_400.0
 _log = logging.getLogger("parvis.control")
@@ -41,41 +48,83 @@ _log = logging.getLogger("parvis.control")
 class Control:
     """Owns the store, the link and the way of journals into the ledger."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, replicas: tuple[Replica, ...], console: socket, operator: socket) -> None:
         self._settings = settings
+        self._sockets = (console, operator)
         self._pepper = pepper_of(settings)
         self._store = SqlStore(settings.store_url)
         self._clock = SystemClock()
         self._metrics = Exposition()
-        self._own_replicas: tuple[Replica, ...] = ()
+        self._own_replicas = replicas
         self._given_replicas = given_replicas(settings)
         self._ingests: dict[str, Ingest] = {}
-        self._link = ControlLink(self._pepper, self._grant, self._counted, self._metrics.gone, self._replicas_are)
-        self._servers: list[uvicorn.Server] = []
+        self._link = ControlLink(self._pepper, self._grant, self._counted, self._metrics.gone)
+        self._lock: int | None = None
+        self._listeners = WebListeners()
+        self._ingesting: asyncio.Task[None] | None = None
         self._announcing = asyncio.Lock()
         self._next_prices: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
 
-    async def run(self, console: socket, operator: socket, stop: asyncio.Event) -> None:
-        """Serve until `stop`; then book what the gateways wrote last, and end."""
+    async def run(self, stop: asyncio.Event, *, acts: bool) -> None:
+        """Act, or rest until asked to act, until `stop`; then book what the gateways wrote last, and end."""
         await self._store.open()
-        await self.announce()
-        await self._link.start(bind_link(self._settings.home / "run" / "control.sock"))
-        apps = ((make_console(self._console_desk()), console), (make_operator(self._operator_desk()), operator))
-        serving = [asyncio.ensure_future(self._serve(app, sock)) for app, sock in apps]
-        ingesting = asyncio.ensure_future(self._ingest_for_ever())
-        while not all(server.started for server in self._servers):  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.01)
+        if acts:
+            await self._act()
         report({"ready": True})
         await stop.wait()
-        ingesting.cancel()
-        await asyncio.gather(ingesting, return_exceptions=True)
-        await self._ingest_the_rest()
-        for server in self._servers:
-            server.should_exit = True
-        await asyncio.gather(*serving)
-        self._link.close()
+        if self._lock is not None:
+            await self._stop_ingesting()
+            await self._ingest_the_rest()
+            await self._rest()
         await self._store.close()
+
+    async def answer(self, asked: Word) -> Word:
+        """What the supervisor asks. Raises Failure, and then nothing has changed."""
+        match asked["do"]:
+            case "settings":
+                await self._renew(settings_of(asked["settings"]))
+            case "replicas":
+                self._own_replicas = replicas_of(asked)
+                await self.announce()
+            case "stopping":
+                self._stopping = True
+            case "rest":
+                await self._rest()
+            case "act":
+                await self._act()
+            case unknown:
+                raise Misconfigured(f"Control does not understand '{unknown}'.")
+        return {}
+
+    # Acting and resting
+
+    async def _act(self) -> None:
+        """Be the one that acts: as soon as no other does."""
+        self._lock = await _lock_alone(self._settings.home / "run" / "control.lock")
+        await self.announce()
+        await self._link.start(bind_link(self._settings.home / "run" / "control.sock"))
+        self._ingests = {}  # what was read before a rest may have been booked and removed by another
+        self._ingesting = asyncio.create_task(self._ingest_for_ever())
+        console, operator = self._sockets
+        await self._listeners.open(
+            [(make_console(self._console_desk()), console), (make_operator(self._operator_desk()), operator)]
+        )
+
+    async def _rest(self) -> None:
+        """Let go of callers, journals and gateways, in this order. The store stays open: nothing stands in it alone."""
+        await self._listeners.close()
+        await self._stop_ingesting()
+        self._link.close()
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock = None
+
+    async def _renew(self, settings: Settings) -> None:
+        self._given_replicas = given_replicas(settings)
+        self._settings = settings
+        await self.announce()
 
     async def announce(self) -> None:
         """Tell every gateway what has changed, and once more when the next price list comes into force."""
@@ -100,8 +149,10 @@ class Control:
     def status(self) -> dict[str, Any]:
         """What runs now."""
         replicas = (*self._given_replicas, *self._own_replicas)
+        serving = any(replica.state is ReplicaState.READY for replica in replicas)
         return {
-            "ready": bool(self._link.gateways and replicas),
+            "ready": bool(self._link.gateways) and serving and not self._stopping,
+            "stopping": self._stopping,
             "gateways": self._link.gateways,
             "open_runs": sorted(self._ingests),
             "open_requests": sum(ingest.open_count for ingest in self._ingests.values()),
@@ -111,13 +162,6 @@ class Control:
             ],
         }
 
-    async def _serve(self, app: FastAPI, sock: socket) -> None:
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", server_header=False)
-        server = uvicorn.Server(config)
-        self._servers.append(server)
-        # Signals are ours: uvicorn would take them for itself.
-        await server._serve([sock])  # noqa: SLF001 - `serve` is this plus signal handlers
-
     # Leases and what the link tells
 
     async def _grant(self, tenant_id: str, incarnation: str, amount: Money, ask: str) -> Money:
@@ -126,11 +170,13 @@ class Control:
     def _counted(self, gateway: str, counted: Counted) -> None:
         self._metrics.add(gateway, counted.counters, counted.gauges)
 
-    def _replicas_are(self, replicas: tuple[Replica, ...]) -> None:
-        self._own_replicas = replicas
-        self._announce_soon()
-
     # Ingest
+
+    async def _stop_ingesting(self) -> None:
+        ingesting, self._ingesting = self._ingesting, None
+        if ingesting is not None:
+            ingesting.cancel()
+            await asyncio.gather(ingesting, return_exceptions=True)
 
     async def _ingest_for_ever(self) -> None:
         while True:
@@ -184,33 +230,34 @@ class Control:
         )
 
 
-def given_replicas(settings: Settings) -> tuple[Replica, ...]:
-    """One replica for each address of the settings. Taken as ready: who does not answer is passed over."""
-    return tuple(
-        Replica(f"{name}-{place}", name, engine.kind, address, ReplicaState.READY, _engine_key(engine.api_key_file))
-        for name, engine in settings.engines.items()
-        for place, address in enumerate(engine.addresses)
-    )
-
-
 def operator_token(home: Path) -> Secret:
     """The credential of the operator's API, as the first start wrote it."""
     return Secret((home / "operator.token").read_text().strip(), "operator token")
 
 
-def _engine_key(path: str) -> str:
-    if not path:
-        return ""
-    try:
-        return Path(path).read_text().strip()
-    except OSError as problem:
-        raise Misconfigured(f"The engine's key file {path} cannot be read: {problem.strerror}.") from None
+def replicas_of(word: Word) -> tuple[Replica, ...]:
+    """The engines that the supervisor runs, as it tells of them."""
+    return msgspec.convert(word["replicas"], tuple[Replica, ...])
 
 
-async def _main(settings: Settings, console: int, operator: int) -> None:
+async def _lock_alone(path: Path) -> int:
+    """Wait until nobody else acts. Who dies lets go of it, however it dies."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            await asyncio.sleep(LOCK_POLL_S)
+        else:
+            return lock
+
+
+async def _main(word: Word, console: int, operator: int) -> None:
     stop = asyncio.Event()
-    stop_when_told(asyncio.get_running_loop(), stop.set)
-    await Control(settings).run(socket(fileno=console), socket(fileno=operator), stop)
+    sockets = socket(fileno=console), socket(fileno=operator)
+    control = Control(settings_of(word["settings"]), replicas_of(word), *sockets)
+    Parent(asyncio.get_running_loop(), stop.set, control.answer).hear()
+    await control.run(stop, acts=word["acts"])
 
 
 def main() -> None:
@@ -218,7 +265,7 @@ def main() -> None:
     die_with_parent()
     log_to_stderr()
     try:
-        asyncio.run(_main(load(), int(sys.argv[1]), int(sys.argv[2])))
+        asyncio.run(_main(first_word(), int(sys.argv[1]), int(sys.argv[2])))
     except Misconfigured as problem:
         report({"error": str(problem)})
         sys.exit(1)

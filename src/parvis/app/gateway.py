@@ -5,6 +5,8 @@ It never opens the database: what it must know comes over the link, what it did 
 
 import asyncio
 import gc
+import signal
+import ssl
 import sys
 from functools import partial
 from pathlib import Path
@@ -19,10 +21,10 @@ from parvis.adapters.link.messages import Counted
 from parvis.adapters.telemetry.logs import log_to_stderr
 from parvis.adapters.telemetry.tally import Tally
 from parvis.api.inference.desk import Desk
-from parvis.api.inference.limits import ListenerLimits
 from parvis.api.inference.listener import Listener
 from parvis.api.inference.routes import dispatch
-from parvis.app.child import die_with_parent, report, stop_when_told
+from parvis.app.child import Parent, Word, die_with_parent, first_word, report, settings_of
+from parvis.app.limits import listener_limits
 from parvis.app.tls import server_context
 from parvis.core.clock import SystemClock
 from parvis.core.errors import Misconfigured
@@ -32,7 +34,7 @@ from parvis.flows.directory import SnapshotDirectory
 from parvis.flows.fleet import LocalFleet
 from parvis.flows.ports import House, Snapshot
 from parvis.flows.purse import LeasedPurse
-from parvis.settings import Settings, load
+from parvis.settings import Inference, Settings
 
 COUNT_INTERVAL_S = 1.0
 SWITCH_INTERVAL_S = 0.0005
@@ -60,29 +62,67 @@ class Gateway:
         self._engine = HttpEngine(loop)
         purse = LeasedPurse(self._link, Money.euro(settings.money.lease_euro))
         self._desk = Desk(House(self._directory, purse, self._fleet, self._journal, self._engine, clock), self._tally)
-        self._listener = Listener(
-            partial(dispatch, self._desk), ListenerLimits(), loop, clock.unix_ms, self._tally.refused
-        )
+        limits = listener_limits(settings.inference)
+        self._listener = Listener(partial(dispatch, self._desk), limits, loop, clock.unix_ms, self._tally.refused)
+        self._leaving = asyncio.Event()
+        self._followed = False
+        self._hurrying: asyncio.Task[None] | None = None
 
-    async def run(self, sock: socket, stop: asyncio.Event) -> None:
-        """Serve until `stop`, then drain: answers under way finish, their usage is durable, then we end."""
+    def stop(self) -> None:
+        """Drain and end. Nobody may follow: who is silent is not waited for, by a drain that has begun neither."""
+        if self._leaving.is_set() and self._hurrying is None:
+            self._hurrying = self._loop.create_task(self._listener.drain(self._settings.inference.drain_s_max))
+        self._leaving.set()
+
+    def retire(self) -> None:
+        """Drain patiently and end: a successor accepts on the same socket."""
+        if not self._leaving.is_set():
+            self._followed = True
+            self._leaving.set()
+
+    async def answer(self, asked: Word) -> Word:
+        """What the supervisor asks while we serve. Raises Misconfigured, and then nothing has changed."""
+        match asked["do"]:
+            case "settings":
+                await self._renew(settings_of(asked["settings"]))
+                return {}
+            case "uses":
+                return {"uses": self._fleet.uses(asked["replica"])}
+            case unknown:
+                raise Misconfigured(f"A gateway does not understand '{unknown}'.")
+
+    async def run(self, sock: socket) -> None:
+        """Serve until told to leave, then drain: answers under way finish, their usage is durable, then we end."""
         tasks = [
             self._loop.create_task(self._link.client.keep_connected()),
             self._loop.create_task(self._count_for_ever()),
         ]
         await self._known.wait()
-        inference = self._settings.inference
-        tls = server_context(inference.tls_cert, inference.tls_key) if inference.tls_cert else None
-        await self._listener.start(sock, tls)
+        await self._listener.start(sock, tls_of(self._settings.inference))
         report({"ready": True})
-        await stop.wait()
-        await self._listener.drain(inference.drain_s_max)
+        await self._leaving.wait()
+        report({"leaving": True})
+        await self._drain(sock)
         await self._journal.end()
         self._send_counts()
         self._engine.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _drain(self, sock: socket) -> None:
+        """Our copy of the socket goes at once: when no successor has one, who calls is told so instead of waiting."""
+        inference = self._settings.inference
+        draining = self._loop.create_task(self._listener.drain(inference.drain_s_max, patient=self._followed))
+        await asyncio.sleep(0)  # by now it has stopped accepting
+        sock.close()
+        await draining
+
+    async def _renew(self, settings: Settings) -> None:
+        """New connections find the new settings; nothing that runs notices. Certificates are read anew in any case."""
+        self._listener.renew(tls_of(settings.inference), listener_limits(settings.inference))
+        self._settings = settings
+        await self._engine.renew()
 
     def _learn(self, snapshot: Snapshot) -> None:
         self._directory.load(snapshot)
@@ -109,11 +149,17 @@ def control_socket(settings: Settings) -> Path:
     return settings.home / "run" / "control.sock"
 
 
+def tls_of(inference: Inference) -> ssl.SSLContext | None:
+    """What the listener speaks; None without TLS. Raises Misconfigured."""
+    return server_context(inference.tls_cert, inference.tls_key) if inference.tls_cert else None
+
+
 async def _main(settings: Settings, descriptor: int) -> None:
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    stop_when_told(loop, stop.set)
-    await Gateway(settings, loop).run(socket(fileno=descriptor), stop)
+    gateway = Gateway(settings, loop)
+    Parent(loop, gateway.stop, gateway.answer).hear()
+    loop.add_signal_handler(signal.SIGUSR1, gateway.retire)
+    await gateway.run(socket(fileno=descriptor))
 
 
 def main() -> None:
@@ -124,7 +170,7 @@ def main() -> None:
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
     try:
-        uvloop.run(_main(load(), int(sys.argv[1])))
+        uvloop.run(_main(settings_of(first_word()["settings"]), int(sys.argv[1])))
     except Misconfigured as problem:
         report({"error": str(problem)})
         sys.exit(1)

@@ -1,13 +1,21 @@
-"""What happens before any child is started: the store is brought up to date, and at the first start it is furnished."""
+"""What happens before any child is started: a look at what could stop it, then at the store.
 
+It is brought up to date, and at the first start it is furnished.
+"""
+
+import asyncio
 import os
 import secrets
 from collections.abc import Callable
 
+from parvis.adapters.engines.tls import engine_context
+from parvis.adapters.engines.weights import locate
 from parvis.adapters.keyring.file_key import FILE as ROOT_KEY_FILE
 from parvis.adapters.keyring.file_key import load_root_key
 from parvis.adapters.store.store import SqlStore
 from parvis.app.premises import write_operator_token
+from parvis.app.replicas import given_replicas
+from parvis.app.tls import server_context
 from parvis.core.clock import SystemClock
 from parvis.core.errors import Failure, Misconfigured
 from parvis.core.money import Money
@@ -40,6 +48,19 @@ def entries_of(settings: Settings) -> list[Model]:
         for name, engine in settings.engines.items()
         if engine.model
     ]
+
+
+async def look_first(settings: Settings) -> None:
+    """Find what would stop a start before anything is made in the store, or a key is shown. Raises Misconfigured."""
+    inference = settings.inference
+    if inference.tls_cert:
+        server_context(inference.tls_cert, inference.tls_key)
+    given_replicas(settings)
+    for engine in settings.engines.values():
+        if engine.tls is not None:
+            engine_context(engine.tls)
+        if engine.weights:
+            await asyncio.to_thread(locate, engine.weights, settings.home / "cache")
 
 
 async def open_house(settings: Settings, say: Callable[[str], None]) -> None:

@@ -1,98 +1,75 @@
-"""The parent of all processes: it prepares, starts, watches, restarts and drains. It serves nothing itself."""
+"""The parent of all processes: it hears signals and orders, and starts, renews, hands over and ends the service.
+
+It serves nothing itself.
+"""
 
 import asyncio
-import contextlib
 import logging
 import os
-import secrets
 import signal
 import sys
-from collections.abc import Callable, Coroutine
-from socket import socket
+from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
-import msgspec
+from parvis.app import systemd
+from parvis.app.crew import start_heir
+from parvis.app.handover import Predecessor, hand_over
+from parvis.app.orders import Line, OrderDesk, Word
+from parvis.app.premises import demand_room, forbid_core_dumps, make_folders, prepare_home, raise_descriptor_limit
+from parvis.app.service import Say, Service
+from parvis.app.sockets import Sockets, take_sockets
+from parvis.core.errors import Failure, Misconfigured, Unavailable
+from parvis.settings import Settings, load
 
-from parvis.adapters.engines.weights import locate
-from parvis.adapters.link.gateway_side import LinkClient
-from parvis.adapters.link.messages import ReplicasAre
-from parvis.adapters.processes.child import Backoff, Child, child_environ, start_child
-from parvis.app.opening import open_house
-from parvis.app.premises import bind_all, prepare_home, raise_descriptor_limit
-from parvis.app.tls import server_context
-from parvis.core.errors import Misconfigured
-from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState
-from parvis.settings import EngineSettings, Settings
-
-START_S_MAX = 120.0
-ENGINE_END_S_MAX = 5.0
-CONTROL_END_S_MAX = 30.0
 _log = logging.getLogger("parvis.supervisor")
-Say = Callable[[str], None]
 
 
 class Supervisor:
-    """One run of the service on this machine."""
+    """One run of the service on this machine. The lock and the sockets are ours to close."""
 
-    def __init__(self, settings: Settings, say: Say) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, lock: int, sockets: Sockets, say: Say) -> None:
+        self._lock = lock
+        self._sockets = sockets
         self._say = say
-        self._environ = child_environ(str(settings.home))
-        self._gateway_sockets: list[socket] = []
-        self._control_sockets: tuple[socket, ...] = ()
-        self._replicas: dict[str, Replica] = {}
+        self._service = Service(settings, sockets, say)
+        self._orders = OrderDesk(settings.home, self._obey)
+        self._one_at_a_time = asyncio.Lock()
         self._stopping = asyncio.Event()
-        self._watchers: list[asyncio.Task[None]] = []
-        self._backoffs: dict[str, Backoff] = {}
-        self._gateways: dict[int, Child] = {}
-        self._engines: dict[str, Child] = {}
-        self._control: Child | None = None
-        self._link = LinkClient(settings.home / "run" / "control.sock", self._replicas_are, lambda _: None)
+        self._heir: int | None = None
+        self._reloads: set[asyncio.Task[None]] = set()
+        self._on_terminal = os.isatty(sys.stdout.fileno())
 
-    async def run(self) -> None:
-        """Serve until a signal. Raises Misconfigured when the service cannot start; nothing is left running then."""
-        raise_descriptor_limit()
-        lock = prepare_home(self._settings)
+    async def run(self, old: Predecessor | None) -> None:
+        """Serve until told to stop. Raises Failure when the service cannot start; nothing is left running then."""
         self._hear_signals()
+        ours = old is None
         try:
-            *_, console, operator = sockets = bind_all(self._settings)
-            self._gateway_sockets, self._control_sockets = sockets[0], (console, operator)
-            await self._start_all()
+            async with self._one_at_a_time:
+                await self._unless_stopped(self._service.start() if old is None else self._service.start_beside(old))
+            if not self._stopping.is_set():
+                ours = True
+                self._begin()
             await self._stopping.wait()
-            self._say("Stopping: requests under way may finish. Once more to end at once.")
+            self._say_goodbye(ours=ours)
         finally:
-            await self._end_all()
-            os.close(lock)
+            await self._end(ours=ours)
+            if old is not None:
+                old.close()
 
-    # Starting
+    def _begin(self) -> None:
+        """The service is complete, and ours."""
+        home, inference = self._service.settings.home, self._service.settings.inference
+        self._orders.open()
+        with suppress(OSError):
+            (home / "run" / "supervisor.pid").write_text(f"{os.getpid()}\n")
+        systemd.notify(f"MAINPID={os.getpid()}", "READY=1")
+        self._say(f"Ready: {'https' if inference.tls_cert else 'http'}://{inference.listen}/v1")
 
-    async def _start_all(self) -> None:
-        settings = self._settings
-        own = {name: engine for name, engine in settings.engines.items() if engine.weights}
-        await self._look_first(own)
-        await open_house(settings, self._say)
-        await self._unless_stopped(
-            self._start_control(), *(self._start_engine(name, engine) for name, engine in own.items())
-        )
-        self._watch(self._link.keep_connected())
-        for slot in range(len(self._gateway_sockets)):
-            await self._unless_stopped(self._start_gateway(slot))
-        if not self._stopping.is_set():
-            scheme = "https" if settings.inference.tls_cert else "http"
-            self._say(f"Ready: {scheme}://{settings.inference.listen}/v1")
-
-    async def _look_first(self, own: dict[str, EngineSettings]) -> None:
-        """Find what would stop the start before anything is made in the store, or a key is shown."""
-        inference = self._settings.inference
-        if inference.tls_cert:
-            server_context(inference.tls_cert, inference.tls_key)
-        for engine in own.values():
-            await asyncio.to_thread(locate, engine.weights, self._settings.home / "cache")
-
-    async def _unless_stopped(self, *work: Coroutine[Any, Any, None]) -> None:
-        """Wait for these starts, but not longer than until a signal comes."""
-        task: asyncio.Future[Any] = asyncio.gather(*work)
-        stopped: asyncio.Future[Any] = asyncio.ensure_future(self._stopping.wait())
+    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it, but not longer than until a signal comes."""
+        task = asyncio.ensure_future(work)
+        stopped = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if task.done():
@@ -101,105 +78,122 @@ class Supervisor:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _start_control(self) -> None:
-        descriptors = [sock.fileno() for sock in self._control_sockets]
-        command = [sys.executable, "-m", "parvis.app.control", *map(str, descriptors)]
-        child = await start_child(command, environ=self._environ, descriptors=descriptors)
-        self._control = child
-        await child.first_word(START_S_MAX)
-        self._watch(self._restart(child, "control", self._start_control))
+    # Orders
 
-    async def _start_gateway(self, slot: int) -> None:
-        descriptor = self._gateway_sockets[slot].fileno()
-        command = [sys.executable, "-m", "parvis.app.gateway", str(descriptor)]
-        child = await start_child(command, environ=self._environ, descriptors=[descriptor])
-        self._gateways[slot] = child
-        await child.first_word(START_S_MAX)
-        self._watch(self._restart(child, f"gateway {slot}", lambda: self._start_gateway(slot)))
+    async def _obey(self, line: Line, word: Word) -> None:
+        """Answer an order with what came of it."""
+        try:
+            if self._one_at_a_time.locked() or self._stopping.is_set():
+                raise Unavailable("The service is busy with another order. Try again shortly.")
+            async with self._one_at_a_time:
+                await self._do(line, word)
+        except Failure as failure:
+            line.say({"error": str(failure)})
 
-    async def _start_engine(self, name: str, engine: EngineSettings) -> None:
-        weights = await asyncio.to_thread(locate, engine.weights, self._settings.home / "cache")
-        self._say(f"Loading {engine.model or name} ...")
-        api_key = secrets.token_hex(16)
-        spec = {
-            "weights": str(weights),
-            "alias": engine.model or name,
-            "kind": "embedding" if engine.embedding else "chat",
-            "parallel": engine.parallel,
-            "context": engine.context_tokens,
-            "threads": engine.threads,
-            "api_key": api_key,
-        }
-        command = [sys.executable, "-m", "parvis.adapters.engines.llama_child"]
-        line = msgspec.json.encode(spec) + b"\n"
-        child = await start_child(command, environ=self._environ, first_line=line)
-        self._engines[name] = child
-        word = await child.first_word(START_S_MAX)
-        replica = Replica(f"{name}-0", name, EngineKind.LLAMA_CPP, word["address"], ReplicaState.READY, api_key)
-        self._replicas[name] = replica
-        self._link.send(self._replicas_are())
-        self._watch(self._engine_gone(name, engine, child))
+    async def _do(self, line: Line, word: Word) -> None:
+        match word.get("do"):
+            case "reload":
+                line.say(await self._reload())
+            case "restart-gateways":
+                line.say({"gateways": await self._service.gateways.replace()})
+            case "take-over":
+                await self._hand_over(line)
+            case unknown:
+                raise Misconfigured(f"The running service does not know the order '{unknown}'.")
 
-    # Watching
+    async def _reload(self) -> Word:
+        systemd.notify(*systemd.reloading())
+        try:
+            changes = await self._service.renew(load(self._service.settings.home))
+        except Failure as failure:
+            _log.error("the new settings are refused, the old ones stay", extra={"reason": str(failure)})
+            raise
+        finally:
+            systemd.notify("READY=1")
+        if changes.later:
+            _log.warning("not changed: needs `parvis up --take-over`", extra={"reason": ", ".join(changes.later)})
+        return {"changed": changes.live, "needs_take_over": changes.later}
 
-    def _watch(self, work: Coroutine[Any, Any, None]) -> None:
-        self._watchers.append(asyncio.ensure_future(work))
+    async def _hand_over(self, line: Line) -> None:
+        self._say(f"Process {line.peer[0]} takes over.")
+        service = self._service
+        self._heir = await hand_over(line, self._sockets, self._lock, service.rest, service.act_again)
+        if self._heir is None:
+            self._say("It went away before the service was its own. Serving on.")
+        else:
+            self._stopping.set()
 
-    async def _engine_gone(self, name: str, engine: EngineSettings, child: Child) -> None:
-        await child.wait()
-        self._replicas.pop(name, None)
-        self._link.send(self._replicas_are())
-        await self._restart(child, f"engine {name}", lambda: self._start_engine(name, engine))
-
-    async def _restart(self, child: Child, what: str, start: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Wait for its death, then start it again, with growing pauses while it keeps dying."""
-        backoff = self._backoffs.setdefault(what, Backoff(asyncio.get_running_loop().time))
-        backoff.started()
-        await child.wait()
-        while not self._stopping.is_set():
-            pause_s = backoff.pause_s()
-            _log.warning("%s ended, starting it again", what, extra={"exit_code": child.exit_code, "pause_s": pause_s})
-            await asyncio.sleep(pause_s)
-            with contextlib.suppress(Misconfigured):
-                await start()
-                return
-
-    def _replicas_are(self) -> ReplicasAre:
-        return ReplicasAre(tuple(self._replicas.values()))
-
-    # Ending
+    # Signals
 
     def _hear_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._told_to_stop)
+        loop.add_signal_handler(signal.SIGHUP, self._told_to_reload)
+        loop.add_signal_handler(signal.SIGUSR2, self._told_to_start_an_heir)
 
     def _told_to_stop(self) -> None:
-        if not self._stopping.is_set():
-            self._stopping.set()
-            return
-        for child in self._children():
-            child.signal(signal.SIGKILL)
-
-    def _children(self) -> list[Child]:
-        control = [self._control] if self._control else []
-        return [*self._gateways.values(), *control, *self._engines.values()]
-
-    async def _end_all(self) -> None:
-        """Gateways drain, control books what they wrote, engines go last."""
+        if self._stopping.is_set():
+            self._service.kill()
         self._stopping.set()
-        drain_s_max = self._settings.inference.drain_s_max * 2 + 5.0
-        await asyncio.gather(*(child.end(drain_s_max) for child in self._gateways.values()))
-        if self._control is not None:
-            await self._control.end(CONTROL_END_S_MAX)
-        await asyncio.gather(*(child.end(ENGINE_END_S_MAX) for child in self._engines.values()))
-        for task in self._watchers:
+
+    def _told_to_reload(self) -> None:
+        """By SIGHUP; a terminal that was closed sends it too, and means the end."""
+        if self._on_terminal and not os.isatty(sys.stdout.fileno()):
+            self._told_to_stop()
+            return
+        task = asyncio.ensure_future(self._reload_in_turn())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    def _told_to_start_an_heir(self) -> None:
+        """It becomes one of our service manager's own processes, which one that is started elsewhere is not."""
+        start_heir("--take-over")
+
+    async def _reload_in_turn(self) -> None:
+        async with self._one_at_a_time:
+            with suppress(Failure):  # the log has said it
+                await self._reload()
+
+    # Ending
+
+    def _say_goodbye(self, *, ours: bool) -> None:
+        if self._heir is not None:
+            self._say(f"Handed over to process {self._heir}. Requests under way may finish.")
+        elif ours:
+            systemd.notify("STOPPING=1")
+            self._say("Stopping: requests under way may finish. Once more to end at once.")
+        else:
+            self._say("Stopping: the running service goes on.")
+
+    async def _end(self, *, ours: bool) -> None:
+        for task in self._reloads:
             task.cancel()
-        await asyncio.gather(*self._watchers, return_exceptions=True)
-        for sock in (*self._gateway_sockets, *self._control_sockets):
-            sock.close()
+        await asyncio.gather(*self._reloads, return_exceptions=True)
+        await self._orders.close()
+        if ours and self._heir is None:
+            await self._service.end()
+        else:
+            await self._service.end_beside()
+        self._sockets.close()
+        os.close(self._lock)
 
 
-def run(settings: Settings, say: Say) -> None:
-    """Run the service until it is told to stop. Raises Misconfigured."""
-    asyncio.run(Supervisor(settings, say).run())
+async def _run(settings: Settings, say: Say, *, take_over: bool) -> None:
+    raise_descriptor_limit()
+    forbid_core_dumps()
+    old: Predecessor | None = None
+    if take_over:
+        make_folders(settings.home)
+        demand_room(settings.home)
+        old = await Predecessor.meet(settings.home)
+        lock, given = old.lock, old.sockets
+        say(f"Taking over from process {old.pid}.")
+    else:
+        lock, given = prepare_home(settings), systemd.given_sockets(settings)
+    await Supervisor(settings, lock, take_sockets(settings, given), say).run(old)
+
+
+def run(settings: Settings, say: Say, *, take_over: bool = False) -> None:
+    """Run the service until it is told to stop. Raises Failure."""
+    asyncio.run(_run(settings, say, take_over=take_over))

@@ -5,15 +5,18 @@ from typing import Any
 
 import click
 
+from parvis.cli.cert import cert
 from parvis.cli.chat import chat
 from parvis.cli.config import config
 from parvis.cli.credit import credit
 from parvis.cli.doctor import doctor
 from parvis.cli.keys import key
 from parvis.cli.models import model
+from parvis.cli.openapi import openapi
 from parvis.cli.prices import price
 from parvis.cli.requests import requests
 from parvis.cli.status import status
+from parvis.cli.supervise import gateway, reload
 from parvis.cli.up import up
 from parvis.cli.usage import usage
 from parvis.core.errors import Failure
@@ -38,5 +41,21 @@ def main(ctx: click.Context, home: Path | None) -> None:
     ctx.obj = home
 
 
-for command in (up, chat, doctor, usage, requests, status, model, key, price, credit, config):
+for command in (
+    up,
+    reload,
+    gateway,
+    chat,
+    doctor,
+    usage,
+    requests,
+    status,
+    model,
+    key,
+    price,
+    credit,
+    cert,
+    config,
+    openapi,
+):
     main.add_command(command)

@@ -11,11 +11,13 @@ class LocalFleet:
     """The `Fleet` of a gateway: it owns the counts, `domain.fleet.routing` decides."""
 
     def __init__(self) -> None:
+        self._known: frozenset[str] = frozenset()
         self._by_engine: dict[str, list[Replica]] = {}
         self._in_flight: Counter[str] = Counter()
 
     def load(self, replicas: tuple[Replica, ...]) -> None:
         """Replace the list; requests under way keep their guard by the replica's id."""
+        self._known = frozenset(replica.replica_id for replica in replicas)
         engines = {replica.engine for replica in replicas}
         self._by_engine = {engine: eligible(replicas, engine) for engine in engines}
 
@@ -32,6 +34,10 @@ class LocalFleet:
 
     def release(self, replica: Replica) -> None:
         self._in_flight[replica.replica_id] -= 1
+
+    def uses(self, replica_id: str) -> bool:
+        """Whether a request is on this replica, or one may still come to it."""
+        return replica_id in self._known or self._in_flight[replica_id] > 0
 
     @property
     def in_flight(self) -> int:

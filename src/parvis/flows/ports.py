@@ -54,8 +54,8 @@ class Flow(Protocol):
 
     def resume(self) -> None: ...
 
-    def cancel(self) -> None:
-        """The receiver is gone: stop the engine now. The story still ends and settles."""
+    def cancel(self, outcome: Outcome = Outcome.CLIENT_LEFT) -> None:
+        """The receiver is gone, or we end first: stop the engine now. The story still ends and settles."""
 
 
 class Sink(Protocol):

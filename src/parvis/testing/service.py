@@ -48,11 +48,13 @@ _MODULES: dict[Part, str] = {
 }
 # The supervisor is nobody's child in real life; here it must not outlive the test.
 _UP = """
+import sys
 from parvis.app.child import die_with_parent
 die_with_parent()
 from parvis.cli.main import main
-main(["up"], prog_name="parvis")
+main(["up", *sys.argv[1:]], prog_name="parvis")
 """
+_COMMAND = "from parvis.cli.main import main; main(prog_name='parvis')"
 
 
 class NotStartedError(Exception):
@@ -76,7 +78,10 @@ class Service:
         self.api_key = api_key
         """Shown at the first start of a data folder only; later ones are told it."""
         self.base_url = f"http://{environ['PARVIS_INFERENCE__LISTEN']}/v1"
+        self._child: subprocess.Popen[bytes]
         self._known: set[int] = set()
+        self._before: list[subprocess.Popen[bytes]] = []
+        self._wrote: dict[int, Path] = {}
         self._start()
 
     @property
@@ -114,6 +119,37 @@ class Service:
     def signal(self, number: signal.Signals) -> None:
         self._child.send_signal(number)
 
+    def take_over(self, *, source: Path | None = None, env: Mapping[str, str] | None = None) -> None:
+        """Start another supervisor that takes over from this one, of other sources or settings if given.
+
+        On return the new one is `pid`, and the old one may still drain (`handed_over`). Raises NotStartedError when
+        it does not succeed; the old one is `pid` then.
+        """
+        self._children()
+        environ = {**self.environ, **(env or {})}
+        if source is not None:
+            environ["PYTHONPATH"] = str(source)
+        old, self._child = self._child, self._spawn(environ, "--take-over")
+        try:
+            wait_until(self._is_ready, "another supervisor has taken over", START_S_MAX)
+        except BaseException:
+            self._child.kill()
+            self._child.wait()
+            self._child = old
+            raise
+        self._before.append(old)
+
+    def handed_over(self, within_s: float = STOP_S_MAX) -> list[int]:
+        """The exit codes of those that were taken over from, once they have ended. Raises TimeoutExpired."""
+        return [old.wait(within_s) for old in self._before]
+
+    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run `parvis ...` on this data folder."""
+        command = [sys.executable, "-c", _COMMAND, *words]
+        return subprocess.run(  # noqa: S603 - our own program, without a shell
+            command, env=self.environ, capture_output=True, text=True, timeout=CALL_S_MAX, check=False
+        )
+
     def wait(self, within_s: float = STOP_S_MAX) -> int:
         """Its exit code. Raises TimeoutExpired."""
         return self._child.wait(within_s)
@@ -132,6 +168,9 @@ class Service:
                 self._child.wait(STOP_S_MAX)
             finally:
                 self._child.kill()
+        for old in self._before:
+            old.terminate()  # a second signal: it is draining already
+            old.wait(STOP_S_MAX)
         wait_until(lambda: not self.left_over(), "every process has ended", GONE_S_MAX)
         return self._child.returncode
 
@@ -178,20 +217,16 @@ class Service:
 
     def said(self) -> str:
         """What it has written to standard output."""
-        return (self.home / "up.out").read_text()
+        return self._wrote[self.pid].with_suffix(".out").read_text()
 
     def complained(self) -> str:
         """What it has written to standard error."""
-        return (self.home / "up.err").read_text()
+        return self._wrote[self.pid].with_suffix(".err").read_text()
 
     # Inside
 
     def _start(self) -> None:
-        with (self.home / "up.out").open("wb") as out, (self.home / "up.err").open("wb") as err:
-            self._child = subprocess.Popen(  # noqa: S603 - our own program, without a shell
-                [sys.executable, "-c", _UP], env=self.environ, stdin=subprocess.DEVNULL, stdout=out, stderr=err
-            )
-        self._known.add(self.pid)
+        self._child = self._spawn(self.environ)
         self.operator = httpx.Client(timeout=CALL_S_MAX, trust_env=False)
         try:
             wait_until(self._is_ready, "the service is ready", START_S_MAX)
@@ -204,6 +239,17 @@ class Service:
         token = (self.home / "operator.token").read_text().strip()
         self.operator.base_url = f"http://{self.environ['PARVIS_OPERATOR__LISTEN']}"
         self.operator.headers["authorization"] = f"Bearer {token}"
+
+    def _spawn(self, environ: Mapping[str, str], *options: str) -> "subprocess.Popen[bytes]":
+        """A supervisor; it writes to `up.out` and `up.err`, a later one to `up2.out` and so on."""
+        wrote = self.home / f"up{len(self._wrote) + 1 if self._wrote else ''}"
+        with wrote.with_suffix(".out").open("wb") as out, wrote.with_suffix(".err").open("wb") as err:
+            child = subprocess.Popen(  # noqa: S603 - our own program, without a shell
+                [sys.executable, "-c", _UP, *options], env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+            )
+        self._known.add(child.pid)
+        self._wrote[child.pid] = wrote
+        return child
 
     def _is_ready(self) -> bool:
         self._children()
@@ -266,7 +312,7 @@ def served_by(engine: FakeEngineProcess, kind: str = "vllm", model: str = "fake-
 
 @contextmanager
 def before_each_kind(
-    home: Path, source: Path | None = None, **more: FakeEngineProcess
+    home: Path, source: Path | None = None, env: Mapping[str, str] | None = None, **more: FakeEngineProcess
 ) -> Iterator[tuple[Service, dict[str, FakeEngineProcess]]]:
     """The service before a fake engine of each kind, by its name in the settings; the models are `fake-KIND`.
 
@@ -282,7 +328,7 @@ def before_each_kind(
             for kind, engine in engines.items()
         }
         served |= {name: served_by(engine, "openai", name, embedding=True) for name, engine in more.items()}
-        yield stack.enter_context(service(home, engines=served, source=source)), engines | more
+        yield stack.enter_context(service(home, engines=served, source=source, env=env)), engines | more
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from parvis.adapters.link.messages import (
     LeaseGranted,
     LeaseWanted,
     Message,
-    ReplicasAre,
 )
 from parvis.core.errors import Failure
 from parvis.core.money import Money
@@ -48,13 +47,11 @@ class ControlLink:
         grant: Grant,
         counted: Callable[[str, Counted], None],
         gone: Callable[[str], None],
-        replicas_are: Callable[[tuple[Replica, ...]], None],
     ) -> None:
         self._pepper = pepper
         self._grant = grant
         self._counted = counted
         self._gone = gone
-        self._replicas_are = replicas_are
         self._gateways: dict[Channel, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._number = 0
@@ -109,8 +106,6 @@ class ControlLink:
                 task.add_done_callback(self._tasks.discard)
             case Counted() if channel in self._gateways:
                 self._counted(self._gateways[channel], message)
-            case ReplicasAre():
-                self._replicas_are(message.replicas)
             case _:
                 channel.close()
 

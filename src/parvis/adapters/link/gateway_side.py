@@ -1,7 +1,4 @@
-"""A gateway's end of the link: what it must know comes in, leases are asked for, counts go out.
-
-Also the supervisor's: it only tells which engine processes run.
-"""
+"""A gateway's end of the link: what it must know comes in, leases are asked for, counts go out."""
 
 import asyncio
 from collections.abc import Callable
@@ -36,6 +33,7 @@ class LinkClient:
         self._received = received
         self._channel: Channel | None = None
         self._lost: asyncio.Event = asyncio.Event()
+        self.on_found: Callable[[], None] = lambda: None
         self.on_lost: Callable[[], None] = lambda: None
 
     async def keep_connected(self) -> None:
@@ -52,6 +50,7 @@ class LinkClient:
                 continue
             pause_s = RECONNECT_S[0]
             self._channel.send(self._hello())
+            self.on_found()
             await self._lost.wait()
             self.on_lost()
 
@@ -79,9 +78,10 @@ class GatewayLink:
         self, path: Path, incarnation: str, unix_ms: Callable[[], int], known: Callable[[Snapshot], None]
     ) -> None:
         self.client = LinkClient(path, lambda: Hello(incarnation), self._received)
+        self.client.on_found = self._ask_again
         self._unix_ms = unix_ms
         self._known = known
-        self._waiting: dict[str, asyncio.Future[LeaseGranted]] = {}
+        self._waiting: dict[str, tuple[LeaseWanted, asyncio.Future[LeaseGranted]]] = {}
         self._knowledge: Knowledge | None = None
         self._keys: dict[str, ApiKey] = {}
         self._number = 0
@@ -89,8 +89,9 @@ class GatewayLink:
     async def lease(self, tenant_id: str, amount: Money) -> Money:
         ask = new_id("lease", self._unix_ms())
         answer: asyncio.Future[LeaseGranted] = asyncio.get_running_loop().create_future()
-        self._waiting[ask] = answer
-        self.client.send(LeaseWanted(ask, tenant_id, amount.pico_euro))
+        wanted = LeaseWanted(ask, tenant_id, amount.pico_euro)
+        self._waiting[ask] = wanted, answer
+        self.client.send(wanted)
         try:
             async with asyncio.timeout(LEASE_S_MAX):
                 granted = await answer
@@ -105,7 +106,7 @@ class GatewayLink:
     def _received(self, message: Message) -> None:
         match message:
             case LeaseGranted():
-                waiting = self._waiting.get(message.ask)
+                _, waiting = self._waiting.get(message.ask, (None, None))
                 if waiting is not None and not waiting.done():
                     waiting.set_result(message)
             case Knowledge():
@@ -117,6 +118,11 @@ class GatewayLink:
             case _:
                 # A slice of another snapshot, or nonsense: everything is asked for anew.
                 self.client.drop()
+
+    def _ask_again(self) -> None:
+        """Another control answers: what the one before was asked is asked anew, under the same names."""
+        for wanted, _ in self._waiting.values():
+            self.client.send(wanted)
 
     def _tell(self) -> None:
         known = self._knowledge

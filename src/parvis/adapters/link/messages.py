@@ -1,4 +1,4 @@
-"""What gateways, the supervisor and control say to each other: msgpack, each message preceded by its length (u32)."""
+"""What gateways and control say to each other: msgpack, each message preceded by its length (u32)."""
 
 import struct
 
@@ -35,12 +35,6 @@ class Counted(Struct, tag=True, frozen=True):
     gauges: list[tuple[str, tuple[str, ...], int]]
 
 
-class ReplicasAre(Struct, tag=True, frozen=True):
-    """The supervisor tells which engine processes run on this machine."""
-
-    replicas: tuple[Replica, ...]
-
-
 class Knowledge(Struct, tag=True, frozen=True):
     """Control tells all that a gateway must know. `number` grows by one with each change."""
 
@@ -67,7 +61,7 @@ class LeaseGranted(Struct, tag=True, frozen=True):
     failed: bool = False
 
 
-Message = Hello | LeaseWanted | Counted | ReplicasAre | Knowledge | Keys | LeaseGranted
+Message = Hello | LeaseWanted | Counted | Knowledge | Keys | LeaseGranted
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder: "msgspec.msgpack.Decoder[Message]" = msgspec.msgpack.Decoder(Message)

@@ -33,7 +33,7 @@ class OperatorDesk:
     metrics: Callable[[], str]
     """The Prometheus text of all processes."""
     status: Callable[[], dict[str, Any]]
-    """At least `ready` (can anything be served?), `gateways` and `replicas`. Holds no credential."""
+    """At least `ready` (can anything be served?), `stopping`, `gateways` and `replicas`. Holds no credential."""
     listen_host: str = "127.0.0.1"
 
     @property

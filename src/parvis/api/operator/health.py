@@ -1,13 +1,19 @@
-"""Is it alive, can it serve, what has it counted."""
+"""Is it alive, can it serve, what has it counted.
 
+The first two are for probes, which have no credential: they say the state and nothing else.
+"""
+
+import asyncio
 from typing import Any
 
 from starlette.responses import PlainTextResponse
 
 from parvis.api.operator.desk import TheDesk
-from parvis.core.errors import Unavailable
+from parvis.core.errors import Failure, Unavailable
 
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+STORE_S_MAX = 2.0
+"""A probe wants its answer within seconds, though the store may take longer and still be well."""
 
 
 async def livez() -> dict[str, str]:
@@ -16,10 +22,19 @@ async def livez() -> dict[str, str]:
 
 
 async def readyz(desk: TheDesk) -> dict[str, str]:
-    """The database answers, and a gateway has an engine to serve with."""
-    await desk.store.tenants()
-    if not desk.status()["ready"]:
-        raise Unavailable("No gateway is ready to serve. `parvis status` shows what is missing.", retry_after_s=1)
+    """The database answers, and a gateway is connected and has an engine, and nobody has told us to stop."""
+    status = desk.status()
+    if status["stopping"]:
+        raise _not_ready("The service is stopping.")
+    try:
+        async with asyncio.timeout(STORE_S_MAX):
+            await desk.store.position("")  # the smallest question that there is
+    except (Failure, TimeoutError):
+        raise _not_ready("The database does not answer.") from None
+    if not status["gateways"]:
+        raise _not_ready("No gateway is connected.")
+    if not status["ready"]:
+        raise _not_ready("No engine is ready.")
     return {"status": "ready"}
 
 
@@ -31,3 +46,7 @@ async def metrics(desk: TheDesk) -> PlainTextResponse:
 async def status(desk: TheDesk) -> dict[str, Any]:
     """The replicas and gateways of this moment."""
     return {"object": "status", **desk.status()}
+
+
+def _not_ready(why: str) -> Unavailable:
+    return Unavailable(why, code="not_ready", retry_after_s=1)

@@ -51,6 +51,10 @@ CUSTOMER_PERMISSIONS = frozenset(
 OPERATOR_PERMISSIONS = frozenset(Permission) - {p for p in Permission if p.startswith("own.")}
 
 
+ANYBODY = Principal("anybody", frozenset({Permission.HEALTH_READ}))
+"""Who has shown no credential. Probes of a machine have none; what they learn is a word."""
+
+
 def operator() -> Principal:
     """Who holds the operator's token."""
     return Principal("operator", OPERATOR_PERMISSIONS)

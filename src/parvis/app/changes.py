@@ -1,0 +1,43 @@
+"""What new settings may change while the service runs, and what only the next release of it can take up."""
+
+from dataclasses import dataclass
+
+from msgspec.structs import asdict, replace
+
+from parvis.settings import Settings
+
+FIXED = frozenset({"inference.listen", "inference.workers"})
+"""Of the sections that change live, what does not: the sockets are bound."""
+LIVE = ("inference", "engines")
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The outcome of comparing settings."""
+
+    settings: Settings
+    """What holds from now on."""
+    live: tuple[str, ...]
+    """The names of what has changed with it."""
+    later: tuple[str, ...]
+    """The names of what has changed in the file and still holds as it was."""
+
+
+def compare(now: Settings, wanted: Settings) -> Changes:
+    """What becomes of `wanted`, while `now` is in force. Both are of the same data folder."""
+    changed = {name for name, value in _flat(wanted).items() if _flat(now).get(name) != value}
+    changed |= _flat(now).keys() - _flat(wanted).keys()
+    live = {name for name in changed if name.partition(".")[0] in LIVE and name not in FIXED}
+    kept = {name.partition(".")[2]: value for name, value in _flat(now).items() if name in FIXED}
+    settings = replace(now, inference=replace(wanted.inference, **kept), engines=wanted.engines)
+    return Changes(settings, tuple(sorted(live)), tuple(sorted(changed - live)))
+
+
+def _flat(settings: Settings) -> dict[str, object]:
+    """The settings by their names, an engine as one of them."""
+    sections = {
+        section: values if isinstance(values, dict) else asdict(values)
+        for section, values in asdict(settings).items()
+        if section != "home"
+    }
+    return {f"{section}.{name}": value for section, values in sections.items() for name, value in values.items()}

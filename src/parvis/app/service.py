@@ -1,0 +1,157 @@
+"""The parts of the service, and what is done to all of them: starting, starting beside another, renewing, ending."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from parvis.app.changes import Changes, compare
+from parvis.app.crew import Child, Crew, together
+from parvis.app.handover import ACT_S_MAX, Predecessor
+from parvis.app.keep_control import ControlKeeper
+from parvis.app.keep_engines import END_S_MAX, EngineKeeper
+from parvis.app.keep_gateways import GatewayKeeper
+from parvis.app.opening import look_first, open_house
+from parvis.app.sockets import Sockets
+from parvis.core.errors import Failure, Misconfigured
+from parvis.domain.fleet.replica import Replica
+from parvis.settings import EngineSettings, Settings
+
+USE_POLL_S = 0.5
+TELL_AGAIN_S = 1.0
+_log = logging.getLogger("parvis.supervisor")
+Say = Callable[[str], None]
+
+
+class Service:
+    """Gateways, control and engines of one supervisor."""
+
+    def __init__(self, settings: Settings, sockets: Sockets, say: Say) -> None:
+        self.settings = settings
+        """Those in force."""
+        self._say = say
+        self._crews = [Crew(settings.home) for _ in range(3)]
+        of_gateways, of_control, of_engines = self._crews
+        self._engines = EngineKeeper(of_engines, settings.home / "cache", say, self._engines_changed)
+        self.control = ControlKeeper(
+            of_control, (sockets.console, sockets.operator), lambda: self.settings, lambda: self._engines.replicas
+        )
+        self.gateways = GatewayKeeper(of_gateways, sockets.inference, lambda: self.settings)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Raises Misconfigured."""
+        await look_first(self.settings)
+        await open_house(self.settings, self._say)
+        await together(self.control.fill(acts=True), self._start_engines())
+        await self.control.replicas_are()
+        await self.gateways.fill()
+
+    async def start_beside(self, old: Predecessor) -> None:
+        """Take the place of a service that runs. Raises Failure.
+
+        Whatever step fails, and however we die, the old service goes on; the last step ends it. What can fail comes
+        first: after `rest` everything has been loaded, and nobody is without control for longer than it takes to bind.
+        """
+        await look_first(self.settings)
+        await self._start_engines()
+        await open_house(self.settings, self._say)  # a newer release's steps run while the older one serves
+        await self.control.fill(acts=False)
+        try:
+            async with asyncio.timeout(ACT_S_MAX):
+                await old.rest()
+                await self.control.act()
+                await self.gateways.fill()  # they accept on the same sockets as the old ones
+        except TimeoutError:
+            raise Misconfigured("The new gateways did not start in time, so the running service goes on.") from None
+        await old.leave()
+
+    async def renew(self, wanted: Settings) -> Changes:
+        """Put these settings in force, as far as they can change live. Raises Failure, and then nothing has changed.
+
+        What is new is started before anybody is told of it, and what nobody needs ends after everybody was told.
+        """
+        changes = compare(self.settings, wanted)
+        await look_first(changes.settings)
+        weights = _weights(changes.settings)
+        fresh = await self._engines.prepare(weights)
+        before, self.settings = self.settings, changes.settings
+        try:
+            await open_house(self.settings, self._say)
+            await self.control.renew()
+            await self.gateways.renew()
+        except BaseException:
+            self.settings = before
+            await self._engines.discard(fresh)
+            with suppress(Failure):
+                await self.control.renew()
+                await self.gateways.renew()
+            raise
+        old = self._engines.adopt(weights, fresh)
+        await self._tell_of_engines()
+        for child, replica in old:
+            self._do(self._end_unused(child, replica))
+        return changes
+
+    async def rest(self) -> None:
+        """Leave the books and the link to another service's control. Never raises."""
+        await self.control.rest()
+
+    async def act_again(self) -> None:
+        """Take them back."""
+        await self.control.act_again()
+        self._engines_changed()
+
+    async def end(self) -> None:
+        """Gateways drain, control books what they wrote, engines go last."""
+        await self.control.stops()
+        await self.gateways.end()
+        await self.control.end()
+        await self._engines.end()
+
+    async def end_beside(self) -> None:
+        """Another service accepts on our sockets and books what our gateways write; they drain patiently."""
+        await self.gateways.retire()
+        await self.control.rest()
+        await self.control.end()
+        await self._engines.end()
+
+    def kill(self) -> None:
+        """End everything at once."""
+        for crew in self._crews:
+            crew.kill()
+
+    async def _start_engines(self) -> None:
+        weights = _weights(self.settings)
+        self._engines.adopt(weights, await self._engines.prepare(weights))
+
+    async def _end_unused(self, child: Child, replica: Replica) -> None:
+        """However long its last requests take."""
+        while await self.gateways.uses(replica.replica_id):  # noqa: ASYNC110 - they are other processes
+            await asyncio.sleep(USE_POLL_S)
+        await child.end(END_S_MAX)
+
+    def _engines_changed(self) -> None:
+        self._do(self._tell_of_engines())
+
+    async def _tell_of_engines(self) -> None:
+        """As often as it takes: control may have trouble with its store."""
+        while True:
+            try:
+                await self.control.replicas_are()
+            except Failure as failure:
+                _log.warning("engines are not announced", extra={"reason": str(failure)})
+                await asyncio.sleep(TELL_AGAIN_S)
+            else:
+                return
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _weights(settings: Settings) -> dict[str, EngineSettings]:
+    """The engines that are ours to start."""
+    return {name: engine for name, engine in settings.engines.items() if engine.weights}
