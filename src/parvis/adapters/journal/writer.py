@@ -51,8 +51,8 @@ class FileJournal:
         self._waiting: SimpleQueue[Waiting | Segment | None] = SimpleQueue()
         self._broken = False
         self._ended = False
-        self._thread = threading.Thread(target=self._sync_for_ever, name="journal-sync", daemon=True)
-        self._thread.start()
+        self._syncer = threading.Thread(target=self._sync_for_ever, name="journal-sync", daemon=True)
+        self._syncer.start()
         self._ticker = loop.call_later(MARK_INTERVAL_S, self._tick)
 
     @property
@@ -89,7 +89,7 @@ class FileJournal:
         self._write_closed()
         self._ended = True
         self._waiting.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._syncer.join)
         self._segment.close()
         os.close(self._lock)
 
