@@ -29,7 +29,8 @@ from parvis.testing.service import Service, service
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", ROOT / "README.fr.md", *sorted((ROOT / "docs").rglob("*.md")))
 OPERATE = "docs/how-to/operate.md"
-ON_A_SHARED_SERVICE = ("README.md", "docs/reference/cli.md", OPERATE)
+PRIVACY = "docs/how-to/privacy.md"
+ON_A_SHARED_SERVICE = ("README.md", "docs/reference/cli.md", OPERATE, PRIVACY)
 ON_ITS_OWN = ("docs/how-to/own-model.md", "docs/how-to/postgresql.md", "docs/how-to/tls.md")
 NOT_AGAIN = {
     "apt-get install -y make git python3-venv": "needs root and a network",
@@ -184,7 +185,7 @@ def owner(tmp_path: Path) -> Iterator[Newcomer]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("page", ["README.md", "docs/reference/cli.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/reference/cli.md", PRIVACY])
 def test_what_a_page_says_works(newcomer: Newcomer, page: str) -> None:
     newcomer.follow(page)
 

@@ -14,12 +14,13 @@ import pytest
 from parvis.adapters.engines import grammar
 from parvis.adapters.telemetry.exposition import Exposition
 from parvis.api import statuses
-from parvis.api.inference.limits import ListenerLimits
+from parvis.api.inference import strictness
+from parvis.api.inference.limits import BYTES_PER_S_MIN, ListenerLimits
 from parvis.cli.main import main
 from parvis.core import errors
 from parvis.domain.fleet.profile import PROFILES
 from parvis.settings import EngineSettings, Settings
-from parvis.wire import chat, completion, embedding, schema_counts, validation
+from parvis.wire import bulk, chat, completion, embedding, schema_counts, schemas, validation
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -189,8 +190,12 @@ def test_the_bounds_are_those_of_the_code() -> None:
         f"{completion.PROMPTS_MAX} texts",
         f"{completion.MAX_TOKENS_DEFAULT} if not given",
         f"{embedding.INPUTS_MAX} texts",
-        f"{validation.SCHEMA_BYTES_MAX >> 10} KiB, {validation.SCHEMA_DEPTH_MAX} levels and",
-        f"{validation.SCHEMA_NODES_MAX:,} parts",
+        f"{schemas.BYTES_MAX >> 10} KiB, {schemas.DEPTH_MAX} levels and",
+        f"{schemas.PARTS_MAX:,} parts",
+        f"counts for {schema_counts.PATTERN_PARTS})",
+        f"and {chat.TOOLS_PARTS_MAX:,} parts",
+        f"of over {bulk.LARGE_BYTES >> 10} KiB holds at most {bulk.TEXTS_MAX:,} names and texts",
+        f"in at most {strictness.CHUNKS_MAX:,} chunks",
         f"up\nto {schema_counts.COUNT_MAX:,}; patterns of {schema_counts.PATTERN_CHARS_MAX} characters",
         f"Counts go up to {grammar._ITEMS_MAX:,}",
         f"{limits.body_bytes_max >> 20} MiB, not compressed",
@@ -200,6 +205,10 @@ def test_the_bounds_are_those_of_the_code() -> None:
         f"| {limits.idle_s_max:.0f} s |",
         f"| {limits.stall_s_max:.0f} s |",
         f"| {limits.connections_max:,} |",
+        f"| {limits.connections_per_address_max:,} |",
+        f"| {limits.handshake_s_max:.0f} s |",
+        f"| {limits.bodies_bytes_max >> 20} MiB; beyond it 503 |",
+        f"a second for every {BYTES_PER_S_MIN >> 10} KiB",
     ):
         assert " ".join(said.split()) in " ".join(text.split())
 
