@@ -278,20 +278,16 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def expire(self) -> bool:
-        """The deadline has passed. Half a request gets 408, silence nothing; who takes no answer is cut off.
-
-        False while the client lives on time that it has bought.
-        """
+    def expire(self) -> None:
+        """The deadline has passed. Half a request gets 408, silence nothing; who takes no answer is cut off."""
         if self._listener.now() < self.deadline_s + earned_s(self._moved_bytes()):
-            return False
+            return  # the client lives on time that it has bought
         if self._full or self._closing:
             self.abort()
         elif self._reading is not None:
             self._refuse(TooSlow("The request did not arrive in time. Send it again, faster."))
         else:
             self.close()
-        return True
 
     def retire(self) -> None:
         """No more requests are wanted: end it now, or after the answer that is under way."""

@@ -18,8 +18,8 @@ from parvis.core.errors import Failure, ServerBug
 from parvis.core.ids import RandomPool, new_id
 
 SWEEP_S = 1.0
-EXPIRED_AT_ONCE_MAX = 64
-SWEEP_AGAIN_S = 0.02
+EXPIRED_AT_ONCE_MAX = 8
+EXPIRE_AGAIN_S = 0.002
 """After that many, so that a thousand which end together do not keep others waiting."""
 CUT_S_MAX = 5.0
 """For answers that are cut short: their stories settle, and their clients are told."""
@@ -35,7 +35,7 @@ class Guest(Protocol):
     place: Place | None
     deadline_s: float
 
-    def expire(self) -> bool: ...
+    def expire(self) -> None: ...
 
     def retire(self) -> None: ...
 
@@ -66,6 +66,7 @@ class Listener:
         self._acceptor = Acceptor(loop, self._places, self._greet)
         self._tls: ssl.SSLContext | None = None
         self._guests: set[Guest] = set()
+        self._late: list[Guest] = []
         self._running: dict[Connection, asyncio.Task[None]] = {}
         self._kept_bytes = 0
         self._draining = False
@@ -184,10 +185,15 @@ class Listener:
 
     def _sweep(self) -> None:
         now = self.now()
-        again_s, expired = SWEEP_S, 0
-        for guest in [guest for guest in self._guests if guest.deadline_s < now]:
-            expired += guest.expire()
-            if expired == EXPIRED_AT_ONCE_MAX:
-                again_s = SWEEP_AGAIN_S
-                break
-        self._sweeper = self._loop.call_later(again_s, self._sweep)
+        self._late = [guest for guest in self._guests if guest.deadline_s < now]
+        self._expire_some()
+
+    def _expire_some(self) -> None:
+        for guest in self._late[-EXPIRED_AT_ONCE_MAX:]:
+            if guest in self._guests:  # it may have left meanwhile
+                guest.expire()
+        del self._late[-EXPIRED_AT_ONCE_MAX:]
+        if self._late:
+            self._sweeper = self._loop.call_later(EXPIRE_AGAIN_S, self._expire_some)
+        else:
+            self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)

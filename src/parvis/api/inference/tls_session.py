@@ -180,9 +180,8 @@ class TlsSession(asyncio.Protocol):
 
     # What the listener asks and tells.
 
-    def expire(self) -> bool:
+    def expire(self) -> None:
         self.abort()
-        return True
 
     def retire(self) -> None:
         """Who has not even agreed on keys has asked for nothing."""

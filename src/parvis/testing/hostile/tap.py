@@ -30,7 +30,7 @@ class _Side(asyncio.Protocol):
 
 
 class _Near(_Side):
-    """The proxy's end. It is read as soon as the service's end is there."""
+    """The proxy's end. What it brings before the service's end is there goes on when it is."""
 
     def __init__(self, upstream: int) -> None:
         super().__init__()
@@ -40,14 +40,17 @@ class _Near(_Side):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        assert self.transport
-        self.transport.pause_reading()
-        self._opening = asyncio.create_task(self._open(self.transport))
+        self._opening = asyncio.create_task(self._open())
 
-    async def _open(self, transport: asyncio.Transport) -> None:
+    async def _open(self) -> None:
         await asyncio.get_running_loop().create_connection(lambda: self.far, "127.0.0.1", self._upstream)
         self.other, self.far.other = self.far, self
-        transport.resume_reading()
+        assert self.transport
+        assert self.far.transport
+        if self.kept:
+            self.far.transport.write(bytes(self.kept))
+        if self.transport.is_closing():
+            self.far.transport.close()
 
 
 class Tap:
