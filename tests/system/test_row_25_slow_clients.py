@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from parvis.testing.caller import Caller, Seen, chat
 from parvis.testing.processes import FakeEngineProcess, fake_engine
@@ -29,7 +29,7 @@ SLOWER_MAX = 1.25
 GROWTH_BYTES_MAX = 100_000_000
 GOOD_AT_ONCE = 4
 GOOD_PAUSE_S = 0.03
-STREAM: dict[str, object] = {"logprobs": True, "top_logprobs": 20}
+STREAM: dict[str, Any] = {"logprobs": True, "top_logprobs": 20}
 STREAM_TOKENS = 200
 """Of 3 kB each: more than fits between an engine and a client that takes nothing, and little work for an engine."""
 
