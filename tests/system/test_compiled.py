@@ -21,6 +21,7 @@ PARTS = (
     "tests/flows",
     "tests/contracts/test_engine.py",
     "tests/contracts/test_journal.py",
+    "tests/contracts/test_journal_frames.py",
     "tests/contracts/test_upstream.py",
     "tests/api/inference",
 )

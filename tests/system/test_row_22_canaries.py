@@ -95,11 +95,11 @@ def _misbehave(text: str) -> None:
     warnings.warn(text, UserWarning, stacklevel=1)
     _Careless(text)
     logging.getLogger("parvis.bug").warning("%d bytes", text)
-    logging.getLogger("some.library").error("cannot read %s", text)
+    logging.getLogger("foreign.code").error("cannot read %s", text)
     try:
         _fail(text)
     except ValueError:
-        logging.getLogger("some.library").exception("read %r", text)
+        logging.getLogger("foreign.code").exception("read %r", text)
         logging.getLogger("parvis.bug").exception("this did not work")
     if "@bug_main" in text:
         loop.call_soon(_give_up, text)
@@ -377,7 +377,7 @@ def test_bugs_are_told_without_what_was_in_them(tmp_path: Path, monkeypatch: pyt
     assert hits == []
     for told in ("uncaught exception in a thread", "warning of Python", "uncaught exception", "bug while answering"):
         assert told in said
-    assert {"asyncio", "some.library", "uvicorn.error"} <= loggers(said), "the bugs were not told"
+    assert {"asyncio", "foreign.code", "uvicorn.error"} <= loggers(said), "the bugs were not told"
 
 
 DATABASE_IS_KNOWN_TO = {"environ of supervisor", "environ of control"}

@@ -62,7 +62,7 @@ def schema() -> None:
 def _path_schema(kind: type) -> dict[str, Any]:
     if issubclass(kind, Path):
         return {"type": "string"}
-    raise NotImplementedError(kind)
+    raise TypeError(f"a setting of type {kind.__name__} has no JSON Schema yet")
 
 
 def _toml(section: str, values: dict[str, Any]) -> list[str]:
