@@ -170,7 +170,7 @@ def test_what_is_no_certificate_is_said_so(tmp_path: Path) -> None:
 
 def lasting(days: int, left: float) -> CertificateFacts:
     ends = NOW + timedelta(days=left)
-    return CertificateFacts("", (), "", False, (), "", "", "", ends - timedelta(days=days), ends, 1, "")  # noqa: FBT003 - no authority
+    return CertificateFacts("", (), "", False, (), "", "", "", ends - timedelta(days=days), ends, 1, "")  # noqa: FBT003 - the field says that it is no authority
 
 
 def test_it_is_time_to_renew_at_30_days_or_a_third_of_a_short_life() -> None:

@@ -114,7 +114,7 @@ def test_a_key_of_another_certificate_is_named(folder: Folder) -> None:
 
 
 def test_weak_keys_are_refused(folder: Folder) -> None:
-    for key in (rsa.generate_private_key(65537, 1024), ec.generate_private_key(ec.SECP256K1())):  # noqa: S505 - weak
+    for key in (rsa.generate_private_key(65537, 1024), ec.generate_private_key(ec.SECP256K1())):  # noqa: S505 - weak on purpose: they must be refused
         certificate, file = folder.certificate(key)
         assert certificate in refusal(certificate, file)
 

@@ -286,7 +286,7 @@ def test_a_key_is_demanded_where_one_was_given() -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_cut_bytes_sends_exactly_that_many(engine: FakeEngineProcess, stream: bool) -> None:  # noqa: FBT001 - a table
+def test_cut_bytes_sends_exactly_that_many(engine: FakeEngineProcess, stream: bool) -> None:  # noqa: FBT001 - a column of the table above
     whole = received(engine, chat("@tokens=3 @cut_bytes=99999", stream=stream))
     for cut in (0, 1, 57, len(whole) - 1, len(whole)):
         body = chat(f"@tokens=3 @cut_bytes={cut}", stream=stream)
@@ -395,7 +395,7 @@ def test_faults_hold_for_all_until_reset(engine: FakeEngineProcess) -> None:
 
 @pytest.mark.parametrize("command", ["@gap_ms=50", "@hang_after=0", "@hang_after=2", "@hang", "@first_ms=20000"])
 @pytest.mark.parametrize("stream", [True, False])
-def test_notices_at_once_that_the_peer_left(engine: FakeEngineProcess, command: str, stream: bool) -> None:  # noqa: FBT001 - a table
+def test_notices_at_once_that_the_peer_left(engine: FakeEngineProcess, command: str, stream: bool) -> None:  # noqa: FBT001 - a column of the table above
     with raw(engine, chat(f"@tokens=200 {command}", stream=stream)):
         while not engine.log():
             time.sleep(0.005)

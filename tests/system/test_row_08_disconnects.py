@@ -195,7 +195,7 @@ def compare(
 async def test_a_client_that_leaves_pays_for_what_it_got(
     tmp_path: Path,
     level: Literal["C", "N"],
-    encrypted: bool,  # noqa: FBT001 - a table
+    encrypted: bool,  # noqa: FBT001 - a column of the table above
 ) -> None:
     env, tls = certified(tmp_path) if encrypted else ({}, None)
     with before_each_kind(tmp_path / "home", env=env) as (running, engines):

@@ -122,7 +122,7 @@ class Tap:
     def resume(self) -> None:
         self._open.set()
 
-    def cancel(self, outcome: Outcome = Outcome.CLIENT_LEFT) -> None:  # noqa: ARG002 - a flow's shape
+    def cancel(self, outcome: Outcome = Outcome.CLIENT_LEFT) -> None:  # noqa: ARG002 - the signature of `Flow`; this answer ends alike for each outcome
         self._open.set()
         self.cancelled.set()
 

@@ -231,7 +231,7 @@ def test_a_client_that_says_goodbye_has_left(tls: Any) -> None:
 
         def resume(self) -> None: ...
 
-        def cancel(self, outcome: object = None) -> None:  # noqa: ARG002 - a flow's shape
+        def cancel(self, outcome: object = None) -> None:  # noqa: ARG002 - the signature of `Flow`; this answer ends alike for each outcome
             cancelled.set()
             self.over.set()
 
