@@ -14,10 +14,10 @@ import pytest
 from sqlalchemy import Connection, create_engine, inspect, text
 
 from parvis.adapters.store.address import read_address
+from parvis.adapters.store.columns import metadata
 from parvis.adapters.store.ingest import ingest
 from parvis.adapters.store.migrate import migrate
 from parvis.adapters.store.store import SqlStore
-from parvis.adapters.store.tables import metadata
 from parvis.core.errors import Conflict, Failure, Misconfigured, Unavailable
 from parvis.core.money import ZERO, Money
 from parvis.domain.billing.transfer import REVENUE, tenant_account

@@ -5,21 +5,16 @@ import hmac
 import string
 from dataclasses import replace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from parvis.core.ids import ALPHABET
 from parvis.core.secret import Secret
-from parvis.domain.identity.api_key import ApiKey, may_use, secret_digest, secret_matches
+from parvis.domain.identity.api_key import ApiKey, KeySecret, secret_digest, secret_matched
 from parvis.domain.identity.key_text import KeyText, new_key, read_key, write_key
-from parvis.domain.identity.permission import (
-    CUSTOMER_PERMISSIONS,
-    OPERATOR_PERMISSIONS,
-    Permission,
-    customer,
-    operator,
-)
+from parvis.domain.identity.permission import Permission
+from parvis.domain.identity.place import Target
+from parvis.domain.identity.principal import KEY_PERMISSIONS, customer, operator
 
 keys = st.binary(min_size=56, max_size=56).map(lambda drawn: new_key(lambda _: drawn))
 characters = st.sampled_from(string.printable) | st.characters()
@@ -89,21 +84,22 @@ def test_a_key_has_the_randomness_that_it_was_given() -> None:
 
 
 def api_key(*digests: bytes) -> ApiKey:
-    return ApiKey("k1", "org", "tenant", "name", digests)
+    return ApiKey("k1", "org", "tenant", "name", tuple(map(KeySecret, digests)))
 
 
 @given(peppers, st.lists(st.text(min_size=1), min_size=1, max_size=2, unique=True), st.text(min_size=1))
 def test_a_live_secret_matches_and_no_other(pepper: bytes, live: list[str], presented: str) -> None:
     key = api_key(*[secret_digest(pepper, "k1", Secret(text)) for text in live])
-    assert secret_matches(key, secret_digest(pepper, "k1", Secret(presented))) == (presented in live)
+    found = secret_matched(key, secret_digest(pepper, "k1", Secret(presented)), 0)
+    assert (found is not None) == (presented in live)
 
 
 @given(peppers, st.text(min_size=1))
 def test_a_secret_counts_only_for_its_own_key_and_pepper(pepper: bytes, secret: str) -> None:
     key = api_key(secret_digest(pepper, "k1", Secret(secret)))
     other_pepper = bytes([pepper[0] ^ 1]) + pepper[1:]
-    assert not secret_matches(key, secret_digest(pepper, "k2", Secret(secret)))
-    assert not secret_matches(key, secret_digest(other_pepper, "k1", Secret(secret)))
+    assert not secret_matched(key, secret_digest(pepper, "k2", Secret(secret)), 0)
+    assert not secret_matched(key, secret_digest(other_pepper, "k1", Secret(secret)), 0)
 
 
 def test_a_digest_is_hmac_sha_256() -> None:
@@ -111,32 +107,26 @@ def test_a_digest_is_hmac_sha_256() -> None:
 
 
 def test_a_key_without_live_secrets_matches_nothing() -> None:
-    assert not secret_matches(api_key(), b"")
-    assert not secret_matches(api_key(b"x" * 32), b"")
+    assert not secret_matched(api_key(), b"", 0)
+    assert not secret_matched(api_key(b"x" * 32), b"", 0)
 
 
-@pytest.mark.parametrize(
-    ("models", "allowed"), [(("*",), True), (("m",), True), (("n", "m"), True), (("n",), False), ((), False)]
-)
-def test_a_key_may_use_the_models_of_its_list(models: tuple[str, ...], allowed: bool) -> None:  # noqa: FBT001 - a table's column
-    assert may_use(replace(api_key(), models=models), "m") is allowed
+@given(st.integers(0, 100), st.integers(1, 100))
+def test_a_secret_that_has_ended_matches_no_more(now: int, ends: int) -> None:
+    key = replace(api_key(), secrets=(KeySecret(b"d" * 32, 0, ends),))
+    assert (secret_matched(key, b"d" * 32, now) is not None) == (now < ends)
 
 
 # ------------------------------------------------------------------------------------------------- permissions
 
 
-def test_customers_see_their_own_and_operators_never_do() -> None:
-    own = {permission for permission in Permission if permission.startswith("own.")}
-    assert own <= CUSTOMER_PERMISSIONS
-    assert not own & OPERATOR_PERMISSIONS
-    assert frozenset(Permission) == CUSTOMER_PERMISSIONS | OPERATOR_PERMISSIONS
-
-
-def test_customers_change_nothing() -> None:
-    assert [permission for permission in CUSTOMER_PERMISSIONS if permission.endswith(".write")] == []
+def test_a_key_changes_nothing_but_its_own_secret() -> None:
+    assert [may for may in KEY_PERMISSIONS if may.endswith(".write")] == []
 
 
 def test_a_principal_is_named_by_its_key_id() -> None:
-    assert customer(api_key(b"digest")).name == "key k1"
-    assert customer(api_key()).permissions == CUSTOMER_PERMISSIONS
-    assert (operator().key, operator().permissions) == (None, OPERATOR_PERMISSIONS)
+    principal = customer(api_key(b"digest"))
+    assert principal.name == "key k1"
+    assert all(principal.may(may, Target("org", "tenant")) for may in KEY_PERMISSIONS)
+    assert not any(principal.may(may, Target("org", "sibling")) for may in Permission)
+    assert operator().key is None

@@ -8,15 +8,17 @@ from parvis.core.errors import NotAuthenticated, Unavailable
 from parvis.core.secret import Secret
 from parvis.domain.billing.price import PriceList
 from parvis.domain.catalog.model import Capability, Model, ModelState
-from parvis.domain.identity.api_key import ApiKey, secret_digest
+from parvis.domain.identity.api_key import ApiKey, KeySecret, secret_digest
 from parvis.domain.identity.key_text import write_key
+from parvis.domain.identity.scope import KeyScope
 from parvis.flows.directory import STALE_S_MAX, SnapshotDirectory
 from parvis.flows.ports import Snapshot
 
 PEPPER = b"pepper"
 KEY_ID = "0" * 16
 SECRETS = [Secret(letter * 40) for letter in "abc"]
-KEY = ApiKey(KEY_ID, "org", "t", "mine", tuple(secret_digest(PEPPER, KEY_ID, secret) for secret in SECRETS[:2]))
+DIGESTS = [secret_digest(PEPPER, KEY_ID, secret) for secret in SECRETS]
+KEY = ApiKey(KEY_ID, "org", "t", "mine", tuple(map(KeySecret, DIGESTS[:2])))
 OLD = PriceList("old", "*", 0, 1, 1, 1, 1)
 NEW = PriceList("new", "*", 5_000, 2, 2, 2, 2)
 
@@ -103,7 +105,7 @@ def test_a_key_that_changed_in_place_is_looked_at_again(clock: HandClock) -> Non
     directory = SnapshotDirectory(clock)
     directory.load(replace(SNAPSHOT, keys=keys))
     assert directory.key(presented(SECRETS[0])) == KEY
-    keys[KEY_ID] = rotated = replace(KEY, digests=KEY.digests[1:])
+    keys[KEY_ID] = rotated = replace(KEY, secrets=KEY.secrets[1:])
     with pytest.raises(NotAuthenticated):
         directory.key(presented(SECRETS[0]))
     assert directory.key(presented(SECRETS[1])) == rotated
@@ -154,8 +156,8 @@ def test_a_model_answers_to_its_id_and_its_aliases(directory: SnapshotDirectory)
 
 def test_models_are_listed_once_sorted_and_only_if_the_key_may_use_them(directory: SnapshotDirectory) -> None:
     assert [m.id for m in directory.models(KEY)] == ["a", "b"]
-    assert [m.id for m in directory.models(replace(KEY, models=("b",)))] == ["b"]
-    assert directory.models(replace(KEY, models=())) == []
+    assert [m.id for m in directory.models(replace(KEY, scope=KeyScope(("b",))))] == ["b"]
+    assert directory.models(replace(KEY, scope=KeyScope(()))) == []
 
 
 def test_a_model_under_evaluation_is_served_and_not_listed(directory: SnapshotDirectory) -> None:

@@ -5,7 +5,7 @@ import pytest
 from parvis.adapters.store.store import SqlStore
 from parvis.core.errors import BadRequest, NotAuthenticated, NotFound
 from parvis.domain.catalog.builtin import entry
-from parvis.domain.identity.tenant import Tenant
+from parvis.domain.identity.organisation import Tenant
 from parvis.flows.customers import welcome
 from parvis.flows.keys import Mint, create_key, list_keys, models_named, revoke_key, tenant_named
 

@@ -13,6 +13,7 @@ from parvis.domain.catalog.model import Capability, Model
 from parvis.domain.fleet.profile import PROFILES
 from parvis.domain.fleet.replica import EngineKind
 from parvis.domain.identity.api_key import ApiKey
+from parvis.domain.identity.scope import KeyScope
 from parvis.domain.metering.records import Operation
 from parvis.flows.directory import SnapshotDirectory
 from parvis.flows.permit import allow_extras, authorize, bounds
@@ -81,7 +82,7 @@ def test_what_does_not_exist_and_what_is_not_allowed_look_the_same(directory: Sn
     with pytest.raises(NotFound) as unknown:
         authorize(directory, KEY, request("nothing"))
     with pytest.raises(NotFound) as forbidden:
-        authorize(directory, replace(KEY, models=("embedder",)), request("small"))
+        authorize(directory, replace(KEY, scope=KeyScope(("embedder",))), request("small"))
     assert str(unknown.value).replace("nothing", "small") == str(forbidden.value)
     assert (forbidden.value.code, forbidden.value.param) == ("model_not_found", "model")
 
@@ -93,9 +94,10 @@ def test_a_name_that_nobody_knows_is_not_said_again_at_length(directory: Snapsho
 
 
 def test_a_key_for_a_model_may_call_it_by_its_alias(directory: SnapshotDirectory) -> None:
-    assert authorize(directory, replace(KEY, models=("small",)), request("default")) is CHAT
+    assert authorize(directory, replace(KEY, scope=KeyScope(("small",))), request("default")) is CHAT
+    assert authorize(directory, replace(KEY, scope=KeyScope(("def*",))), request("small")) is CHAT
     with pytest.raises(NotFound):
-        authorize(directory, replace(KEY, models=("default",)), request("default"))
+        authorize(directory, replace(KEY, scope=KeyScope(("*",), ("default",))), request("small"))
 
 
 @pytest.mark.parametrize(

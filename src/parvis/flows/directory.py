@@ -10,8 +10,9 @@ from parvis.core.errors import NotAuthenticated, Unavailable
 from parvis.core.ids import Randomness
 from parvis.domain.billing.price import PriceList, price_in_force
 from parvis.domain.catalog.model import LISTED, Model, name_table
-from parvis.domain.identity.api_key import ApiKey, may_use, secret_digest, secret_matches
+from parvis.domain.identity.api_key import ApiKey, secret_digest, secret_matched
 from parvis.domain.identity.key_text import read_key
+from parvis.flows.permit import covers
 from parvis.flows.ports import Snapshot
 
 STALE_S_MAX = 60
@@ -73,7 +74,8 @@ class SnapshotDirectory:
         key = self._keys.get(text.key_id)
         if key is None or not key.active:
             raise NotAuthenticated(_BAD_KEY)
-        if not secret_matches(key, secret_digest(self._pepper, text.key_id, text.secret)):
+        digest = secret_digest(self._pepper, text.key_id, text.secret)
+        if secret_matched(key, digest, self._clock.unix_ms()) is None:
             raise NotAuthenticated(_BAD_KEY)
         return key
 
@@ -85,7 +87,7 @@ class SnapshotDirectory:
         return self._models.get(name)
 
     def models(self, key: ApiKey) -> list[Model]:
-        visible = {m.id: m for m in self._models.values() if m.state in LISTED and may_use(key, m.id)}
+        visible = {m.id: m for m in self._models.values() if m.state in LISTED and covers(key, m)}
         return [visible[model_id] for model_id in sorted(visible)]
 
     def prices(self, model: Model) -> PriceList:

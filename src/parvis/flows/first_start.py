@@ -15,7 +15,7 @@ from parvis.core.money import ZERO, Money
 from parvis.domain.billing.price import PriceList
 from parvis.domain.catalog.model import Model
 from parvis.domain.catalog.rules import free_aliases
-from parvis.domain.identity.tenant import Tenant
+from parvis.domain.identity.organisation import Tenant
 from parvis.flows.catalogue import PRICES_ALL, apply
 from parvis.flows.keys import Mint, NewKey, create_key
 from parvis.flows.store import CatalogueStore, IdentityStore, LedgerStore

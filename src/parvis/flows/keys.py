@@ -8,9 +8,10 @@ from parvis.core.errors import BadRequest, NotFound
 from parvis.core.ids import Randomness
 from parvis.core.secret import Secret
 from parvis.domain.catalog.model import Model
-from parvis.domain.identity.api_key import MODELS_ALL, ApiKey, secret_digest
+from parvis.domain.identity.api_key import ApiKey, KeySecret, secret_digest
 from parvis.domain.identity.key_text import new_key, write_key
-from parvis.domain.identity.tenant import Tenant
+from parvis.domain.identity.organisation import Tenant
+from parvis.domain.identity.scope import ANY_MODEL, KeyScope
 from parvis.flows.store import CatalogueStore, IdentityStore
 
 NAME_CHARS_MAX = 100
@@ -34,11 +35,11 @@ class NewKey:
 
 
 async def create_key(
-    store: IdentityStore, mint: Mint, tenant: Tenant, name: str, models: Sequence[str] = (MODELS_ALL,)
+    store: IdentityStore, mint: Mint, tenant: Tenant, name: str, models: Sequence[str] = (ANY_MODEL,)
 ) -> NewKey:
     """Make a key and keep its digest; durable on return. `models` are catalogue ids, or `*` for all."""
     made = mint_key(mint, tenant, name, models)
-    await store.add_key(made.key, mint.clock.unix_ms())
+    await store.add_key(made.key)
     return made
 
 
@@ -48,7 +49,10 @@ def mint_key(mint: Mint, tenant: Tenant, name: str, models: Sequence[str]) -> Ne
         raise BadRequest(f"A key needs a name of 1 to {NAME_CHARS_MAX} printable characters.", param="name")
     key_id, secret = new_key(mint.randomness)
     digest = secret_digest(mint.pepper(), key_id, secret)
-    key = ApiKey(key_id, tenant.organisation_id, tenant.tenant_id, name, (digest,), tuple(models))
+    now = mint.clock.unix_ms()
+    secrets = (KeySecret(digest, now),)
+    scope = KeyScope(tuple(models))
+    key = ApiKey(key_id, tenant.organisation_id, tenant.tenant_id, name, secrets, scope, created_unix_ms=now)
     return NewKey(key, write_key(key_id, secret))
 
 
@@ -86,4 +90,4 @@ async def models_named(store: CatalogueStore, names: Sequence[str]) -> tuple[str
 
 def _ids_by_name(models: list[Model]) -> dict[str, str]:
     names = {alias: model.id for model in models for alias in model.aliases}
-    return {**names, **{model.id: model.id for model in models}, MODELS_ALL: MODELS_ALL}
+    return {**names, **{model.id: model.id for model in models}, ANY_MODEL: ANY_MODEL}

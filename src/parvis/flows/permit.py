@@ -3,7 +3,8 @@
 from parvis.core.errors import BadRequest, NotFound
 from parvis.domain.catalog.model import Capability, Model
 from parvis.domain.fleet.profile import EngineProfile
-from parvis.domain.identity.api_key import ApiKey, may_use
+from parvis.domain.identity.api_key import ApiKey
+from parvis.domain.identity.scope import names_match
 from parvis.domain.metering.records import Operation
 from parvis.domain.quota.admission import WorstCase, worst_case
 from parvis.flows.ports import Directory, InferenceRequest
@@ -20,7 +21,7 @@ _NEEDS = {
 def authorize(directory: Directory, key: ApiKey, request: InferenceRequest) -> Model:
     """Resolve the name and check the right to it. A model that the key may not use does not exist for it."""
     model = directory.model(request.model)
-    if model is None or not may_use(key, model.id):
+    if model is None or not covers(key, model):
         raise NotFound(
             f"The model '{request.model[:NAME_CHARS_MAX]}' does not exist or you do not have access to it. "
             "GET /v1/models lists yours.",
@@ -38,6 +39,11 @@ def authorize(directory: Directory, key: ApiKey, request: InferenceRequest) -> M
         for text in request.body.texts():
             _refuse_control_tokens(model, text)
     return model
+
+
+def covers(key: ApiKey, model: Model) -> bool:
+    """Whether the scope of a key reaches a model, by its id or an alias."""
+    return names_match((model.id, *model.aliases), key.scope.models_allowed, key.scope.models_denied)
 
 
 def bounds(request: InferenceRequest, model: Model) -> WorstCase:

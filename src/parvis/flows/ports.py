@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -14,6 +14,7 @@ from parvis.domain.catalog.model import Model
 from parvis.domain.fleet.profile import EngineProfile
 from parvis.domain.fleet.replica import Replica
 from parvis.domain.identity.api_key import ApiKey
+from parvis.domain.identity.organisation import Tenant
 from parvis.domain.metering.records import Operation, Outcome, Record, Settled, Started
 
 
@@ -193,6 +194,24 @@ class Meters(Protocol):
 
     def refused(self, code: str) -> None:
         """A request ended before an engine was asked, for this reason."""
+
+
+class KeyUse(NamedTuple):
+    """When a secret of a key was last used. The secret is named by the instant at which it was made."""
+
+    key_id: str
+    made_unix_ms: int
+    last_unix_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What gateways must learn that happened after some version of the directory. Again is no harm."""
+
+    version: int
+    keys: tuple[ApiKey, ...]
+    tenants: tuple[Tenant, ...]
+    """Each with the standing that counts: its own, or that of its organisation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,16 +21,26 @@ from parvis.core.money import Money
 from parvis.domain.billing.price import PriceList
 from parvis.domain.catalog.model import Model
 from parvis.domain.identity.api_key import ApiKey
-from parvis.domain.identity.tenant import Tenant
+from parvis.domain.identity.organisation import Organisation, Project, Tenant
 from parvis.domain.metering.records import UsageRecord
 from parvis.domain.metering.totals import GroupBy, UsagePage, UsageTotal
+from parvis.flows.ports import Changes, KeyUse
 
 
 class IdentityStore(Protocol):
-    """Organisations, their tenants and their keys."""
+    """Organisations, their tenants, projects and keys.
+
+    A change that takes something away (a key, a standing) goes before all that waits to be written.
+    """
 
     async def create_organisation(self, organisation_id: str, name: str) -> None:
         """Raises Conflict when the id is taken."""
+
+    async def put_organisation(self, organisation: Organisation) -> None:
+        """Replace the one of this id. Its standing is that of its tenants too. Raises NotFound."""
+
+    async def organisations(self) -> list[Organisation]:
+        """All, sorted by id."""
 
     async def create_tenant(self, tenant_id: str, organisation_id: str, name: str, *, credit_unlimited: bool) -> None:
         """Raises Conflict when the id is taken, NotFound without the organisation, BadRequest for a `:` in it."""
@@ -38,11 +48,44 @@ class IdentityStore(Protocol):
     async def tenants(self) -> list[Tenant]:
         """All, sorted by id."""
 
-    async def add_key(self, key: ApiKey, created_unix_ms: int) -> None:
+    async def tenant(self, tenant_id: str) -> Tenant | None:
+        """One, by id; its own standing, whatever its organisation's is."""
+
+    async def put_tenant(self, tenant: Tenant) -> None:
+        """Replace the one of this id. Raises NotFound, Conflict when it would move to another organisation."""
+
+    async def add_project(self, project: Project) -> None:
+        """Raises Conflict when the id is taken, NotFound unless the organisation has the tenant."""
+
+    async def put_project(self, project: Project) -> None:
+        """Replace the one of this id and tenant. Raises NotFound."""
+
+    async def projects(self) -> list[Project]:
+        """All, archived ones included, sorted by id."""
+
+    async def add_key(self, key: ApiKey) -> None:
         """Raises Conflict when the id is taken, NotFound unless the organisation has the tenant."""
 
     async def keys(self) -> list[ApiKey]:
         """All, revoked ones included, sorted by id."""
+
+    async def key(self, key_id: str) -> ApiKey | None:
+        """One, of whichever tenant: the caller sees to who may read it."""
+
+    async def keys_page(self, tenant_ids: Sequence[str] | None, after: str | None, limit: int) -> list[ApiKey]:
+        """The next ones after an id, of these tenants or of all, sorted by id."""
+
+    async def swap_key(self, before: ApiKey, after: ApiKey) -> None:
+        """Replace a key that is still `before`. Raises Conflict when it has changed meanwhile, NotFound."""
+
+    async def changes(self, after: int) -> Changes:
+        """What gateways must learn that was changed after this version; after -1: everything."""
+
+    async def note_uses(self, uses: Sequence[KeyUse]) -> None:
+        """Keep the latest use of each secret; keys that nobody knows are passed over."""
+
+    async def uses(self, key_ids: Sequence[str]) -> list[KeyUse]:
+        """What is known of these keys, sorted by key and secret."""
 
     async def revoke_key(self, key_id: str) -> None:
         """For good; again is no error. Goes before all that waits to be written. Raises NotFound."""

@@ -25,14 +25,16 @@ from parvis.domain.billing.transfer import (
     tenant_account,
 )
 from parvis.domain.catalog.model import Capability, Model, ModelState, Track
-from parvis.domain.identity.api_key import ApiKey
-from parvis.domain.identity.tenant import Tenant
+from parvis.domain.identity.api_key import ApiKey, KeySecret
+from parvis.domain.identity.organisation import Tenant
+from parvis.domain.identity.scope import KeyScope
 from parvis.domain.metering.records import Operation, Outcome, Settled, Started, UsageRecord
 from parvis.domain.metering.totals import DAY_MS, UsageTotal
 from parvis.flows.store import Store
 
 NOON_UNIX_MS = 20_000 * DAY_MS + DAY_MS // 2
 """A moment of 2024-10-04."""
+SECRETS = (KeySecret(bytes(range(32)), 2_000), KeySecret(b"\xff" * 32, 1_000, 9_000))
 PRICES = PriceList("p1", "*", 0, 90, 9, 300, 400)
 TOKENS = TokenCount(100, 50, 20, 3)
 COST = cost(TOKENS, PRICES)
@@ -85,7 +87,7 @@ def usage_record(
 
 async def tenants_belong_to_organisations(store: Store) -> None:
     await settle_in(store)
-    assert await store.tenants() == [
+    assert [replace(tenant, created_unix_ms=0) for tenant in await store.tenants()] == [
         Tenant("limited", "org", "Limited", credit_unlimited=False),
         Tenant("unlimited", "org", "Unlimited", credit_unlimited=True),
     ]
@@ -101,19 +103,19 @@ async def tenants_belong_to_organisations(store: Store) -> None:
 
 async def keys_come_back_as_they_were(store: Store) -> None:
     await settle_in(store)
-    key = ApiKey("k1", "org", "limited", "Ünïcode 'name'", (bytes(range(32)), b"\xff" * 32), ("a", "b"))
-    await store.add_key(key, NOON_UNIX_MS)
+    key = ApiKey("k1", "org", "limited", "Ünïcode 'name'", SECRETS, KeyScope(("a", "b*"), ("bb",)), created_unix_ms=1)
+    await store.add_key(key)
     assert await store.keys() == [key]
     with pytest.raises(Conflict):
-        await store.add_key(replace(key, tenant_id="unlimited"), NOON_UNIX_MS)
+        await store.add_key(replace(key, tenant_id="unlimited"))
     with pytest.raises(NotFound):
-        await store.add_key(replace(key, key_id="k2", organisation_id="other"), NOON_UNIX_MS)
+        await store.add_key(replace(key, key_id="k2", organisation_id="other"))
 
 
 async def a_revoked_key_stays_revoked(store: Store) -> None:
     await settle_in(store)
-    key = ApiKey("k1", "org", "limited", "", (b"digest",))
-    await store.add_key(key, NOON_UNIX_MS)
+    key = ApiKey("k1", "org", "limited", "", SECRETS)
+    await store.add_key(key)
     await store.revoke_key("k1")
     await store.revoke_key("k1")
     assert await store.keys() == [replace(key, active=False)]

@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
 
 from parvis.adapters.store.booking import INCOME, WRITE_OFF, batches, book, lease_of
-from parvis.adapters.store.tables import rollups, tenants, usage
+from parvis.adapters.store.identity_tables import tenants
+from parvis.adapters.store.tables import rollups, usage
 from parvis.core.errors import NotFound
 from parvis.core.money import Money
 from parvis.domain.billing.transfer import Transfer, TransferKind

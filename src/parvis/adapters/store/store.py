@@ -6,6 +6,7 @@ from parvis.adapters.store.address import read_address
 from parvis.adapters.store.catalogue import Catalogue
 from parvis.adapters.store.database import Database
 from parvis.adapters.store.identity import Identity
+from parvis.adapters.store.keys import Keys
 from parvis.adapters.store.ledger import Ledger
 from parvis.adapters.store.migrate import migrate
 from parvis.adapters.store.usage import Usage
@@ -13,7 +14,7 @@ from parvis.adapters.store.vault import Vault
 from parvis.core.clock import Clock, SystemClock
 
 
-class SqlStore(Identity, Catalogue, Ledger, Usage, Vault):
+class SqlStore(Identity, Keys, Catalogue, Ledger, Usage, Vault):
     """A store at `sqlite:///path/of/file` or `postgresql://user:password@host:port/database`."""
 
     def __init__(self, url: str, clock: Clock | None = None) -> None:

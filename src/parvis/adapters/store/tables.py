@@ -1,79 +1,26 @@
-"""The tables. Timestamps are integer milliseconds since the epoch; lists are JSON text.
+"""The tables of the catalogue, the ledger and usage.
+
+Timestamps are integer milliseconds since the epoch; lists are JSON text.
 
 Every table about a tenant has the tenant's id in its primary key; accounts carry it in their name.
 """
-
-import json
-from collections.abc import Iterable
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
 )
 
+from parvis.adapters.store.columns import Words, metadata
 from parvis.adapters.store.dialect import Pico
-
-
-class Words(TypeDecorator[tuple[str, ...]]):
-    """A tuple of texts, stored as a JSON list."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Iterable[str] | None, _dialect: Dialect) -> str | None:
-        return None if value is None else json.dumps(list(value), ensure_ascii=False)
-
-    def process_result_value(self, value: Any, _dialect: Dialect) -> tuple[str, ...] | None:
-        return None if value is None else tuple(json.loads(value))
-
-
-metadata = MetaData()
-
-turns = Table("turns", metadata, Column("turn", Integer, primary_key=True))
-"""Always empty: what writers lock on PostgreSQL, so that they take turns."""
-
-organisations = Table(
-    "organisations",
-    metadata,
-    Column("organisation_id", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-)
-
-tenants = Table(
-    "tenants",
-    metadata,
-    Column("tenant_id", Text, primary_key=True),
-    Column("organisation_id", Text, ForeignKey("organisations.organisation_id"), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("credit_unlimited", Boolean, nullable=False),
-)
-
-api_keys = Table(
-    "api_keys",
-    metadata,
-    Column("tenant_id", Text, ForeignKey("tenants.tenant_id"), primary_key=True),
-    Column("key_id", Text, primary_key=True),
-    Column("organisation_id", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("digests", Words, nullable=False),
-    Column("models", Words, nullable=False),
-    Column("active", Boolean, nullable=False),
-    Column("created_unix_ms", BigInteger, nullable=False),
-    UniqueConstraint("key_id", name="api_keys_key_id"),
-)
 
 models = Table(
     "models",

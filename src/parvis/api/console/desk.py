@@ -13,7 +13,7 @@ from parvis.core.clock import Clock
 from parvis.core.errors import NotAuthenticated
 from parvis.core.ids import Randomness, new_id
 from parvis.domain.identity.api_key import ApiKey
-from parvis.domain.identity.permission import Principal, customer
+from parvis.domain.identity.principal import Principal, customer
 from parvis.flows.customers import welcome
 from parvis.flows.ports import Directory
 from parvis.flows.store import Store

@@ -13,7 +13,7 @@ from parvis.core.clock import Clock
 from parvis.core.errors import NotAuthenticated
 from parvis.core.ids import Randomness, new_id
 from parvis.core.secret import Secret
-from parvis.domain.identity.permission import Principal, operator
+from parvis.domain.identity.principal import Principal, operator
 from parvis.flows.keys import Mint
 from parvis.flows.store import Store
 

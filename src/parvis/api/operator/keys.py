@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from parvis.api.operator.desk import TheDesk
 from parvis.api.web.queries import PageQuery
 from parvis.api.web.shapes import Json, key_shape, page
-from parvis.domain.identity.api_key import MODELS_ALL
+from parvis.domain.identity.scope import ANY_MODEL
 from parvis.flows.keys import create_key, list_keys, models_named, revoke_key, tenant_named
 
 MODELS_MAX = 200
@@ -20,7 +20,7 @@ class KeyForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: str
     tenant_id: str | None = None
-    models: list[str] = Field(default=[MODELS_ALL], min_length=1, max_length=MODELS_MAX)
+    models: list[str] = Field(default=[ANY_MODEL], min_length=1, max_length=MODELS_MAX)
 
 
 class KeysQuery(PageQuery):

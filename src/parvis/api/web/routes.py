@@ -9,21 +9,33 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from parvis.core.errors import NotPermitted
-from parvis.domain.identity.permission import ANYBODY, Permission, Principal
+from parvis.domain.identity.permission import Permission
+from parvis.domain.identity.place import Target
+from parvis.domain.identity.principal import ANYBODY, Principal
 
 Guard = Callable[[Request], Awaitable[Principal]]
 """Who is asking? Raises NotAuthenticated."""
+
+
+TargetOf = Callable[[Request], Awaitable[Target | None]]
+"""Whose thing does this call touch? Read from the path alone; None when there is no such thing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """One verb on one path, who may use it, and what answers. `status` is that of success."""
 
-    method: Literal["GET", "POST", "PUT", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     answer: Callable[..., Awaitable[Any]]
     permission: Permission
     status: int = 200
+    target: TargetOf | None = None
+    """Where the permission must reach. Without one it must reach somewhere, and the answer shows what it reaches."""
+    action: str = ""
+    """How the record calls what this does, like `api_key.created`. Every route that changes something has one."""
+    step_up: bool = False
+    """Whether a person must have shown a second factor within the last minutes."""
 
 
 class PermissionMissing(TypeError):
@@ -39,8 +51,8 @@ class GuardedRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             guard: Guard = request.app.state.guard
-            principal = ANYBODY if permission in ANYBODY.permissions else await guard(request)
-            if permission not in principal.permissions:
+            principal = ANYBODY if ANYBODY.may_somewhere(permission) else await guard(request)
+            if not principal.may_somewhere(permission):
                 raise NotPermitted(f"This needs the permission '{permission}', which your credential has not.")
             request.state.principal = principal
             return await answer(request)

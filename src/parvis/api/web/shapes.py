@@ -100,7 +100,7 @@ def key_shape(key: ApiKey) -> Json:
         "name": key.name,
         "tenant_id": key.tenant_id,
         "organisation_id": key.organisation_id,
-        "models": list(key.models),
+        "models": list(key.scope.models_allowed),
         "active": key.active,
     }
 

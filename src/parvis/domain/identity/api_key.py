@@ -5,21 +5,42 @@ import hmac
 from dataclasses import dataclass
 
 from parvis.core.secret import Secret
+from parvis.domain.identity.rotation import Schedule
+from parvis.domain.identity.scope import ANYTHING, KeyScope
 
-MODELS_ALL = "*"
+SECRETS_MAX = 2
+"""Live secrets of one key: the current one, and the one before or after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySecret:
+    """One secret of a key, as its digest. `made_unix_ms` names it: no two of a key are made in one millisecond."""
+
+    digest: bytes
+    made_unix_ms: int = 0
+    ends_unix_ms: int | None = None
+    """From then on it is refused; None: as long as the key lives."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as every gateway knows it. `digests` are of its live secrets: one, or two while it rotates."""
+    """A key as every gateway knows it: one live secret, or two while it rotates, the newest first."""
 
     key_id: str
     organisation_id: str
     tenant_id: str
     name: str
-    digests: tuple[bytes, ...]
-    models: tuple[str, ...] = (MODELS_ALL,)
+    secrets: tuple[KeySecret, ...]
+    scope: KeyScope = ANYTHING
     active: bool = True
+    ends_unix_ms: int | None = None
+    """When the key as a whole expires."""
+    schedule: Schedule | None = None
+    project_id: str = ""
+    tags: tuple[str, ...] = ()
+    owner_id: str = ""
+    """The user whose key it is and with whom it goes; empty: the tenant's own."""
+    created_unix_ms: int = 0
 
 
 def secret_digest(pepper: bytes, key_id: str, secret: Secret) -> bytes:
@@ -27,12 +48,11 @@ def secret_digest(pepper: bytes, key_id: str, secret: Secret) -> bytes:
     return hmac.digest(pepper, f"{key_id}:{secret.reveal()}".encode(), hashlib.sha256)
 
 
-def secret_matches(key: ApiKey, presented: bytes) -> bool:
-    """Compare a digest with every live one, in constant time for each."""
-    matches = [hmac.compare_digest(presented, digest) for digest in key.digests]
-    return any(matches)
-
-
-def may_use(key: ApiKey, model_id: str) -> bool:
-    """Whether the key's list of models covers this one."""
-    return MODELS_ALL in key.models or model_id in key.models
+def secret_matched(key: ApiKey, presented: bytes, now_unix_ms: int) -> KeySecret | None:
+    """The live secret that a digest is of. Every one is compared, in constant time for each."""
+    found: KeySecret | None = None
+    for secret in key.secrets:
+        same = hmac.compare_digest(presented, secret.digest)
+        if same and (secret.ends_unix_ms is None or now_unix_ms < secret.ends_unix_ms):
+            found = secret
+    return found

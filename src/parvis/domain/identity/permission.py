@@ -1,65 +1,65 @@
-"""What somebody may do, by name. A route of the administration names the one that it needs."""
+"""What somebody may do, by name: room and verb. A route of the administration names the one that it needs.
 
-from dataclasses import dataclass
+`own.*` is what everybody with a credential may do with what is theirs alone. The same name serves both doors: what a
+permission reaches is said by where it was granted (`parvis.domain.identity.principal.Right`).
+"""
+
 from enum import StrEnum
-
-from parvis.domain.identity.api_key import ApiKey
 
 
 class Permission(StrEnum):
-    """Room and verb. `own.*` is a tenant's sight of itself; the others are the operator's."""
+    """Small, additive, none by default."""
 
     HEALTH_READ = "health.read"
     METRICS_READ = "metrics.read"
     STATUS_READ = "status.read"
     OPENAPI_READ = "openapi.read"
-    MODELS_READ = "models.read"
-    MODELS_WRITE = "models.write"
+    SIGN_IN = "sign_in"
+    """Showing a credential for the first time. Everybody may try; what is tried is counted."""
+    KEY_REPORT = "key.report"
+    """Handing in a key that leaked. Everybody may."""
+    KEY_SYNC = "key.sync"
+    """A key that asks for its own next secret."""
+
+    ORGANISATIONS_READ = "organisations.read"
+    ORGANISATIONS_WRITE = "organisations.write"
+    SIGN_IN_READ = "sign_in.read"
+    SIGN_IN_WRITE = "sign_in.write"
+    """How the people of an organisation sign in: its OpenID provider, its rules for second factors."""
+    TENANTS_READ = "tenants.read"
+    TENANTS_WRITE = "tenants.write"
+    PROJECTS_READ = "projects.read"
+    PROJECTS_WRITE = "projects.write"
+    USERS_READ = "users.read"
+    USERS_WRITE = "users.write"
+    GRANTS_READ = "grants.read"
+    GRANTS_WRITE = "grants.write"
+    OPERATORS_READ = "operators.read"
+    OPERATORS_WRITE = "operators.write"
     KEYS_READ = "keys.read"
     KEYS_WRITE = "keys.write"
+    MODELS_READ = "models.read"
+    MODELS_WRITE = "models.write"
     PRICES_READ = "prices.read"
     PRICES_WRITE = "prices.write"
     USAGE_READ = "usage.read"
+    COSTS_READ = "costs.read"
     REQUESTS_READ = "requests.read"
     BALANCES_READ = "balances.read"
     CREDITS_WRITE = "credits.write"
     LEDGER_CHECK = "ledger.check"
+    AUDIT_READ = "audit.read"
+    REVIEWS_READ = "reviews.read"
+    REVIEWS_WRITE = "reviews.write"
+    NOTICES_READ = "notices.read"
+    NOTICES_WRITE = "notices.write"
+    """Where notices go: mail and webhooks."""
+    SETTINGS_APPLY = "settings.apply"
+
+    OWN_PROFILE_READ = "own.profile.read"
+    OWN_PROFILE_WRITE = "own.profile.write"
+    """One's own password, second factors, sessions and personal tokens."""
     OWN_ACCOUNT_READ = "own.account.read"
     OWN_USAGE_READ = "own.usage.read"
     OWN_REQUESTS_READ = "own.requests.read"
     OWN_MODELS_READ = "own.models.read"
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Somebody whose credential was right. `key` is a customer's; the operator has none."""
-
-    name: str
-    permissions: frozenset[Permission]
-    key: ApiKey | None = None
-
-
-CUSTOMER_PERMISSIONS = frozenset(
-    {
-        Permission.OPENAPI_READ,
-        Permission.OWN_ACCOUNT_READ,
-        Permission.OWN_USAGE_READ,
-        Permission.OWN_REQUESTS_READ,
-        Permission.OWN_MODELS_READ,
-    }
-)
-OPERATOR_PERMISSIONS = frozenset(Permission) - {p for p in Permission if p.startswith("own.")}
-
-
-ANYBODY = Principal("anybody", frozenset({Permission.HEALTH_READ}))
-"""Who has shown no credential. Probes of a machine have none; what they learn is a word."""
-
-
-def operator() -> Principal:
-    """Who holds the operator's token."""
-    return Principal("operator", OPERATOR_PERMISSIONS)
-
-
-def customer(key: ApiKey) -> Principal:
-    """Who holds an API key: sees its tenant, changes nothing."""
-    return Principal(f"key {key.key_id}", CUSTOMER_PERMISSIONS, key)
