@@ -28,7 +28,7 @@ from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState
 from parvis.domain.metering.records import Operation
 from parvis.flows.ports import InferenceRequest, Job
 from parvis.wire.chat import read_chat
-from parvis.wire.duplicates import refuse_duplicates
+from parvis.wire.said_once import said_once
 
 TURNS = 300
 READ_BYTES = 65_536  # what one segment on loopback holds, and so what one read returns at most
@@ -156,7 +156,8 @@ def steps(size: int) -> Iterator[tuple[str, float]]:
     yield ("receive, in the kernel", statistics.median(spent for _, spent in kernel) * 1e6)
     yield "parse HTTP, collect the body", median_us(lambda: parsed(request)[0])
     yield ("decode and validate JSON", median_us(lambda: timed(lambda: read_chat(call.body))))
-    yield ("look for keys that stand twice", median_us(lambda: timed(lambda: refuse_duplicates(call.body))))
+    chat = read_chat(call.body)
+    yield ("prove that no key stands twice", median_us(lambda: timed(lambda: said_once(chat, call.body))))
     yield "encode for the engine", median_us(lambda: timed(lambda: engine_json(job)))
     yield ("put head and body together", median_us(lambda: timed(lambda: pool.request(b"/", "", "req_bench", ready))))
     yield "send, in the kernel", statistics.median(spent for spent, _ in kernel) * 1e6

@@ -22,6 +22,8 @@ PARTS = (
     "tests/contracts/test_engine.py",
     "tests/contracts/test_journal.py",
     "tests/contracts/test_journal_frames.py",
+    "tests/contracts/test_link.py",
+    "tests/contracts/test_link_directory.py",
     "tests/contracts/test_upstream.py",
     "tests/api/inference",
 )

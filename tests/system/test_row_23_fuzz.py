@@ -39,7 +39,7 @@ REFUSED_S_MAX = {"C": 2.0, "N": 0.02}
 SEED = 23
 SOURCES = Path(__file__).parents[2] / "src"
 UNBOUNDED_CHOICES = {
-    "parvis/wire/chat.py": (
+    "parvis/wire/chat_shapes.py": (
         "    n: Annotated[int, Meta(ge=1, le=CHOICES_MAX)] | None = None\n",
         "    n: int | None = None\n",
     )

@@ -12,14 +12,13 @@ from parvis.core.errors import BadRequest
 from parvis.wire.chat import (
     EXTRAS,
     IMAGES_MAX,
-    MESSAGES_MAX,
     TOOLS_BYTES_MAX,
-    TOOLS_MAX,
-    ChatBody,
+    extras,
     needs_vision,
     read_chat,
 )
 from parvis.wire.chat import given as given_of
+from parvis.wire.chat_shapes import MESSAGES_MAX, TOOLS_MAX, ChatBody
 
 USER = {"role": "user", "content": "hi"}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": '{"q":1}'}}
@@ -169,6 +168,8 @@ def test_a_tool_call_is_sent_on_with_its_type() -> None:
 
 def test_extras_are_known_by_name() -> None:
     assert given_of(read(top_k=5, ignore_eos=False), EXTRAS) == ("top_k", "ignore_eos")
+    assert extras(read(top_k=5, ignore_eos=False)) == ("top_k", "ignore_eos")
+    assert extras(read()) == ()
 
 
 def test_an_image_needs_a_model_that_sees() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec import inspect as shapes
 
-from parvis.wire.chat import ChatBody
+from parvis.wire.chat_shapes import ChatBody
 from parvis.wire.completion import CompletionBody
 from parvis.wire.embedding import EmbeddingBody
 

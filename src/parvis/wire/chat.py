@@ -1,194 +1,26 @@
-"""`POST /v1/chat/completions`: the request as clients send it and as engines read it.
+"""`POST /v1/chat/completions`: reading a request, strictly.
 
-Source: OpenAI's API reference for chat completions, and what its official SDKs send. Unknown fields are refused by
-name. Fields set to null mean "not given". What an engine receives is encoded anew from what was read here, so both
-read the same.
+What an engine receives is encoded anew from what was read here, so both read the same.
 """
 
 import re
-from collections.abc import Iterator
 from operator import attrgetter
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET
 
 from parvis.core.errors import BadRequest
+from parvis.wire.chat_shapes import ChatBody, ImagePart, Message, NamedTool, ResponseFormat
 from parvis.wire.schemas import bound_schema
 from parvis.wire.validation import decode
 
-MESSAGES_MAX = 2_048
-CHOICES_MAX = 8
-TOOLS_MAX = 128
 TOOLS_BYTES_MAX = 262_144
 TOOLS_PARTS_MAX = 10_000
 """Of all schemas of a request's tools together."""
 ANNOTATIONS_BYTES_MAX = 65_536
 """Of all messages together: echoed by clients, and without effect."""
 IMAGES_MAX = 32
-PARTS_MAX = 256
-"""Content parts, or calls, of one message."""
-
-ModelName = Annotated[str, Meta(min_length=1, max_length=256)]
-
-Penalty = Annotated[float, Meta(ge=-2, le=2)]
-StopText = Annotated[str, Meta(min_length=1, max_length=256)]
-Stop = StopText | Annotated[list[StopText], Meta(max_length=4)]
-PositiveInt = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-Temperature = Annotated[float, Meta(ge=0, le=2)]
-TopP = Annotated[float, Meta(ge=0, le=1)]
-Seed = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-TokenNumber = Annotated[str, Meta(pattern=r"^[0-9]{1,9}\Z")]
-Bias = Annotated[dict[TokenNumber, Annotated[float, Meta(ge=-100, le=100)]], Meta(max_length=300)]
-Metadata = Annotated[
-    dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=16)
-]
-FunctionName = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}\Z")]
-
-
-class TextPart(Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
-    text: str
-
-
-class RefusalPart(Struct, tag_field="type", tag="refusal", forbid_unknown_fields=True):
-    refusal: str
-
-
-class ImageUrl(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    url: str
-    detail: Literal["auto", "low", "high"] | None = None
-
-
-class ImagePart(Struct, tag_field="type", tag="image_url", forbid_unknown_fields=True):
-    image_url: ImageUrl
-
-
-Part = TextPart | RefusalPart | ImagePart
-
-
-class CalledFunction(Struct, forbid_unknown_fields=True):
-    name: FunctionName
-    arguments: str
-
-
-class ToolCall(Struct, forbid_unknown_fields=True):
-    id: str
-    function: CalledFunction
-    type: Literal["function"] = "function"  # sent on even if it was left out: engines ask for it
-    index: int | UnsetType | None = UNSET
-
-
-class Message(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """One message of any role. Fields that SDKs echo back from answers are accepted."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | Annotated[list[Part], Meta(max_length=PARTS_MAX)] | None = None
-    name: str | None = None
-    tool_calls: Annotated[list[ToolCall], Meta(max_length=PARTS_MAX)] | None = None
-    tool_call_id: str | None = None
-    reasoning_content: str | None = None
-    refusal: str | None = None
-    annotations: msgspec.Raw | UnsetType = UNSET
-    audio: None = None
-    function_call: None = None
-
-
-class Function(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    name: FunctionName
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-
-class Tool(Struct, forbid_unknown_fields=True):
-    function: Function
-    type: Literal["function"]
-
-
-class NamedFunction(Struct, forbid_unknown_fields=True):
-    name: FunctionName
-
-
-class NamedTool(Struct, forbid_unknown_fields=True):
-    type: Literal["function"]
-    function: NamedFunction
-
-
-class JsonSchema(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    name: FunctionName
-    schema: dict[str, Any] | None = None
-    description: str | None = None
-    strict: bool | None = None
-
-
-class ResponseFormat(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: JsonSchema | None = None
-
-
-class StreamOptions(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    include_usage: bool | None = None
-    include_obfuscation: bool | None = None
-    continuous_usage_stats: bool | None = None
-
-
-class Prediction(Struct, forbid_unknown_fields=True):
-    type: Literal["content"]
-    content: str | Annotated[list[TextPart], Meta(max_length=PARTS_MAX)]
-
-
-class ChatBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """The whole request. `None` is "not given" and is not sent on."""
-
-    model: ModelName
-    messages: Annotated[list[Message], Meta(min_length=1, max_length=MESSAGES_MAX)]
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    max_tokens: PositiveInt | None = None
-    max_completion_tokens: PositiveInt | None = None
-    temperature: Temperature | None = None
-    top_p: TopP | None = None
-    n: Annotated[int, Meta(ge=1, le=CHOICES_MAX)] | None = None
-    stop: Stop | None = None
-    seed: Seed | None = None
-    presence_penalty: Penalty | None = None
-    frequency_penalty: Penalty | None = None
-    logit_bias: Bias | None = None
-    logprobs: bool | None = None
-    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
-    tools: Annotated[list[Tool], Meta(max_length=TOOLS_MAX)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
-    parallel_tool_calls: bool | None = None
-    response_format: ResponseFormat | None = None
-    # Beyond OpenAI: passed where the engine understands them.
-    top_k: Annotated[int, Meta(ge=-1, le=100_000)] | None = None
-    min_p: TopP | None = None
-    repetition_penalty: Annotated[float, Meta(gt=0, le=2)] | None = None
-    ignore_eos: bool | None = None
-    min_tokens: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
-    # Without effect here: accepted, not sent on.
-    metadata: Metadata | None = None
-    store: bool | None = None
-    user: str | None = None
-    service_tier: str | None = None
-    safety_identifier: str | None = None
-    prompt_cache_key: str | None = None
-    prompt_cache_retention: str | None = None
-    prediction: Prediction | None = None
-    verbosity: Literal["medium"] | None = None
-    modalities: list[Literal["text"]] | None = None
-
-    def texts(self) -> Iterator[str]:
-        """Every text of the caller's that the model will read."""
-        for message in self.messages:
-            yield from _texts(message)
-        for tool in self.tools or ():
-            yield tool.function.description or ""
-            if tool.function.parameters is not None:
-                yield msgspec.json.encode(tool.function.parameters).decode()
-
-
 EXTRAS = ("top_k", "min_p", "repetition_penalty", "ignore_eos", "min_tokens", "reasoning_effort")
 _WITHOUT_EFFECT = (
     "metadata",
@@ -204,6 +36,8 @@ _WITHOUT_EFFECT = (
 )
 _without_effect = attrgetter(*_WITHOUT_EFFECT)
 _NONE_GIVEN = (None,) * len(_WITHOUT_EFFECT)
+_extras = attrgetter(*EXTRAS)
+_NO_EXTRAS = (None,) * len(EXTRAS)
 _IMAGE = re.compile(r"data:image/[a-z0-9.+-]{1,40};base64,")
 _decoder = msgspec.json.Decoder(ChatBody)
 
@@ -230,32 +64,22 @@ def read_chat(body: bytes) -> ChatBody:
 
 def needs_vision(chat: ChatBody) -> bool:
     """Whether a message holds an image."""
-    return bool(_images(chat))
+    for message in chat.messages:
+        content = message.content
+        if isinstance(content, list) and any(isinstance(part, ImagePart) for part in content):
+            return True
+    return False
+
+
+def extras(chat: ChatBody) -> tuple[str, ...]:
+    """Which parameters beyond OpenAI's were given."""
+    values = _extras(chat)
+    return () if values == _NO_EXTRAS else given(chat, EXTRAS)
 
 
 def given(body: Any, names: tuple[str, ...]) -> tuple[str, ...]:
     """Which of these parameters were given."""
     return tuple([name for name in names if getattr(body, name) is not None])
-
-
-def _images(chat: ChatBody) -> list[ImagePart]:
-    parts = (part for m in chat.messages if isinstance(m.content, list) for part in m.content)
-    return [part for part in parts if isinstance(part, ImagePart)]
-
-
-def _texts(message: Message) -> Iterator[str]:
-    if isinstance(message.content, str):
-        yield message.content
-    for part in message.content if isinstance(message.content, list) else ():
-        if isinstance(part, TextPart):
-            yield part.text
-        elif isinstance(part, RefusalPart):
-            yield part.refusal
-    for call in message.tool_calls or ():
-        yield call.id
-        yield call.function.arguments
-    others = (message.name, message.tool_call_id, message.reasoning_content, message.refusal)
-    yield from (text for text in others if text)
 
 
 def _check_messages(messages: list[Message]) -> None:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from parvis.core.errors import BadRequest
-from parvis.wire.chat import (
+from parvis.wire.chat_shapes import (
     CHOICES_MAX,
     Bias,
     ModelName,

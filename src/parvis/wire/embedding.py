@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from parvis.wire.chat import ModelName
+from parvis.wire.chat_shapes import ModelName
 from parvis.wire.validation import decode
 
 INPUTS_MAX = 256

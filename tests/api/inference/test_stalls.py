@@ -43,8 +43,8 @@ class Wire:
 
     def set_write_buffer_limits(self, high: int, low: int) -> None: ...
 
-    def get_extra_info(self, name: str) -> "Wire":  # noqa: ARG002 - asyncio's signature; only the socket is asked for
-        return self
+    def get_extra_info(self, name: str) -> "Wire | None":
+        return self if name == "socket" else None
 
     def setsockopt(self, *_: object) -> None: ...
 

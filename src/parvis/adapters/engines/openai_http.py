@@ -14,7 +14,7 @@ from parvis.adapters.engines.upstream import Unheard, UpstreamConnection, Upstre
 from parvis.adapters.engines.whole import WholeAnswer
 from parvis.domain.metering.records import Operation
 from parvis.flows.ports import Answer, Job, Sink
-from parvis.wire.chat import ChatBody
+from parvis.wire.chat_shapes import ChatBody
 
 _PATHS = {
     Operation.CHAT: b"/v1/chat/completions",

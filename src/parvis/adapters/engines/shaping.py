@@ -3,16 +3,19 @@
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from parvis.adapters.engines.grammar import schema_grammar
 from parvis.adapters.engines.tool_prompt import call_schema, with_tools_in_prompt
 from parvis.core.errors import BadRequest
+from parvis.domain.fleet.profile import EngineProfile
 from parvis.flows.ports import Job
-from parvis.wire.chat import ChatBody, Message, ResponseFormat, StreamOptions, TextPart
+from parvis.wire.chat_shapes import ChatBody, Message, ResponseFormat, StreamOptions, TextPart
 from parvis.wire.completion import CompletionBody
 from parvis.wire.embedding import EmbeddingBody
 
 _ANY_OBJECT = {"type": "object"}
+_encode = msgspec.json.Encoder().encode
 
 
 def engine_json(job: Job) -> bytes:
@@ -21,15 +24,22 @@ def engine_json(job: Job) -> bytes:
     if isinstance(body, EmbeddingBody):
         return msgspec.json.encode(_embedding_body(job, body))
     assert isinstance(body, ChatBody | CompletionBody)  # noqa: S101 - the operations of this adapter
-    fresh = msgspec.structs.replace(body, model=job.model.engine_model, max_tokens=job.output_tokens_max)
-    fresh.stream = (job.request.stream or job.profile.always_stream) or None
-    fresh.stream_options = None
-    if fresh.stream and not job.profile.running_timings:
-        running = True if job.profile.running_usage else None
-        fresh.stream_options = StreamOptions(include_usage=True, continuous_usage_stats=running)
+    profile = job.profile
+    streamed = (job.request.stream or profile.always_stream) or None
+    fresh = replace(
+        body,
+        model=job.model.engine_model,
+        max_tokens=job.output_tokens_max,
+        stream=streamed,
+        stream_options=_options(profile) if streamed and not profile.running_timings else None,
+    )
     if isinstance(fresh, ChatBody):
         fresh.max_completion_tokens = None
-    return _for_llama_cpp(fresh) if job.profile.running_timings else msgspec.json.encode(fresh)
+    return _for_llama_cpp(fresh) if profile.running_timings else _encode(fresh)
+
+
+def _options(profile: EngineProfile) -> StreamOptions:
+    return StreamOptions(include_usage=True, continuous_usage_stats=True if profile.running_usage else None)
 
 
 def _for_llama_cpp(body: ChatBody | CompletionBody) -> bytes:
@@ -77,7 +87,7 @@ def _embedding_body(job: Job, body: EmbeddingBody) -> EmbeddingBody:
             code="unsupported_parameter",
             param="dimensions",
         )
-    return msgspec.structs.replace(body, model=job.model.engine_model, dimensions=None, encoding_format="float")
+    return replace(body, model=job.model.engine_model, dimensions=None, encoding_format="float")
 
 
 def _plain(message: Message) -> Message:

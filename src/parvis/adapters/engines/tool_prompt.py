@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from parvis.wire.chat import ChatBody, Message, NamedTool, Tool
+from parvis.wire.chat_shapes import ChatBody, Message, NamedTool, Tool
 
 _INTRODUCTION = "You can call these functions:\n"
 _DIRECTION = 'To call one, answer with one JSON object: {"name": <function>, "arguments": {...}}.'

@@ -88,7 +88,7 @@ class WholeAnswer:
             counted = whole.usage.tokens() if whole.usage else None
             tokens = counted or self._estimate(whole.choices)
             choices = bytes(whole.choices)
-            if b'"logprobs":' not in choices:
+            if choices.rfind(b'"logprobs":') < 0:  # it stands near the end, if at all
                 choices = _with_logprobs(choices)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return broken("The engine's answer makes no sense. Try again.")

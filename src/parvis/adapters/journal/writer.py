@@ -1,35 +1,28 @@
 """The journal that a gateway writes.
 
 Promises: `start` and marks are in the page cache when the call returns (the death of the process loses nothing);
-`settle` returns when its record is on disk (one `fdatasync` serves all that wait). The loop's thread appends, one
-thread syncs; they share the queue of who waits, and nothing else changes hands.
+`settle` returns when its record is on disk (one `fdatasync` serves all that wait). The loop's thread appends; how
+records come to disk is told in `syncing`.
 """
 
 import asyncio
 import os
-import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from queue import SimpleQueue
 
 from parvis.adapters.journal.folder import SEGMENT, make_locked
 from parvis.adapters.journal.frames import frame
 from parvis.adapters.journal.segment import Segment
+from parvis.adapters.journal.syncing import Syncer, cannot_write
 from parvis.core.errors import Unavailable
 from parvis.domain.metering.records import Closed, Record, Settled, Started
 
 MARK_INTERVAL_S = 0.2
 BACKLOG_MAX = 10_000
 """Settlements that may wait for the disk before new requests are refused."""
-COMPANY = 4
-GATHER_S = 0.001
-"""When so many waited for the last sync, the next waits so long for more: each sync costs the same for any number."""
 
 Progress = Callable[[], Record | None]
-Waiting = tuple[asyncio.Future[None], Segment]
-"""Who waits, and the segment that holds its record."""
 OpenSegment = Callable[[Path], Segment]
 
 
@@ -48,11 +41,9 @@ class FileJournal:
         self._marked: dict[str, Record] = {}
         self._delivered: list[str] = []
         self._undelivered: list[str] = []
-        self._waiting: SimpleQueue[Waiting | Segment | None] = SimpleQueue()
-        self._broken = False
+        self._full_disk = False
         self._ended = False
-        self._syncer = threading.Thread(target=self._sync_for_ever, name="journal-sync", daemon=True)
-        self._syncer.start()
+        self._syncer = Syncer(loop, self._segment)
         self._ticker = loop.call_later(MARK_INTERVAL_S, self._tick)
 
     @property
@@ -62,7 +53,7 @@ class FileJournal:
 
     def start(self, record: Started, progress: Progress | None) -> None:
         """See the port."""
-        if self._waiting.qsize() > BACKLOG_MAX:
+        if self._syncer.backlog > BACKLOG_MAX:
             raise Unavailable("The usage journal is behind. Try again shortly.", retry_after_s=2)
         self._append(record)
         if progress is not None:
@@ -73,9 +64,7 @@ class FileJournal:
         self._progress.pop(record.request_id, None)
         self._marked.pop(record.request_id, None)
         self._append(record)
-        done = self._loop.create_future()
-        self._waiting.put((done, self._segment))
-        return done
+        return self._syncer.durable()
 
     def close(self, request_id: str, *, delivered: bool) -> None:
         """See the port."""
@@ -88,30 +77,32 @@ class FileJournal:
         self._ticker.cancel()
         self._write_closed()
         self._ended = True
-        self._waiting.put(None)
-        await asyncio.to_thread(self._syncer.join)
-        self._segment.close()
+        await self._syncer.end()
         os.close(self._lock)
+
+    @property
+    def _closed(self) -> bool:
+        return self._full_disk or self._ended or self._syncer.broken
 
     def _append(self, record: Record) -> None:
         self._sequence += 1
         data = frame(self._sequence, record)
-        if not (self._broken or self._ended or self._segment.fits(len(data))):
+        if not (self._closed or self._segment.fits(len(data))):
             self._next_segment()
-        if self._broken or self._ended:
-            raise _cannot_write()
+        if self._closed:
+            raise cannot_write()
         self._segment.append(data)
 
     def _next_segment(self) -> None:
-        """Go on in a fresh file. Who waits for the old one is before it in the queue, so it is synced first."""
+        """Go on in a fresh file."""
         try:
             fresh = self._open_segment(self._folder / SEGMENT.format(self._segments))
         except OSError:
-            self._broken = True
+            self._full_disk = True
             return
         self._segments += 1
-        self._waiting.put(self._segment)
         self._segment = fresh
+        self._syncer.next(fresh)
 
     def _write_closed(self) -> None:
         if self._delivered or self._undelivered:
@@ -128,42 +119,3 @@ class FileJournal:
                 self._marked[request_id] = mark
                 with suppress(Unavailable):  # nobody waits for it, and the settlement will be told
                     self._append(mark)
-
-    # The syncing thread
-
-    def _sync_for_ever(self) -> None:
-        ended, company = False, 0
-        while not ended:
-            batch = [self._waiting.get()]
-            if company >= COMPANY:
-                time.sleep(GATHER_S)
-            batch += [self._waiting.get_nowait() for _ in range(self._waiting.qsize())]
-            full = [one for one in batch if isinstance(one, Segment)]
-            waiting = [one for one in batch if isinstance(one, tuple)]
-            ended, company = None in batch, len(waiting)
-            self._sync({*full, *(segment for _, segment in waiting), *([self._segment] if ended else ())}, full)
-            if waiting:
-                self._loop.call_soon_threadsafe(_resolve, waiting, self._broken)
-
-    def _sync(self, segments: set[Segment], full: list[Segment]) -> None:
-        try:
-            for segment in segments:
-                segment.sync()
-        except OSError:
-            self._broken = True
-        for segment in full:
-            segment.close()
-
-
-def _cannot_write() -> Unavailable:
-    return Unavailable("The usage journal cannot be written, so nothing is served.", retry_after_s=5)
-
-
-def _resolve(waiting: list[Waiting], broken: bool) -> None:  # noqa: FBT001 - a callback's argument
-    for future, _ in waiting:
-        if future.done():
-            continue
-        if broken:
-            future.set_exception(_cannot_write())
-        else:
-            future.set_result(None)

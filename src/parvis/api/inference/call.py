@@ -1,30 +1,48 @@
 """One parsed HTTP request, before anybody reads its body as JSON."""
 
-from dataclasses import dataclass
-
 from parvis.core.errors import Failure
 
 
-@dataclass(slots=True)
 class Call:
     """What the listener keeps of a request: a few headers and the body."""
 
-    request_id: str
-    method: str = ""
-    path: str = ""
-    authorization: bytes | None = None
-    content_encoding: bytes = b""
-    origin: bytes | None = None
-    expects_continue: bool = False
-    body: bytes = b""
-    keep_alive: bool = True
-    closes: bool = False
-    """`close` is among its Connection options."""
-    http_1_0: bool = False
-    chunked: bool = False
-    started_s: float = 0.0
-    refusal: Failure | None = None
-    """Why it could not be read as HTTP; the rest of it is unknown then."""
+    __slots__ = (
+        "address",
+        "authorization",
+        "body",
+        "chunked",
+        "closes",
+        "content_encoding",
+        "expects_continue",
+        "http_1_0",
+        "keep_alive",
+        "method",
+        "origin",
+        "path",
+        "refusal",
+        "request_id",
+        "started_s",
+    )
+
+    def __init__(self, request_id: str, started_s: float = 0.0, address: str = "") -> None:
+        self.request_id = request_id
+        self.started_s = started_s
+        self.address = address
+        """Of the peer of the connection, numeric."""
+        self.method = ""
+        self.path = ""
+        self.authorization: bytes | None = None
+        self.content_encoding = b""
+        self.origin: bytes | None = None
+        self.expects_continue = False
+        self.body = b""
+        self.keep_alive = True
+        self.closes = False
+        """`close` is among its Connection options."""
+        self.http_1_0 = False
+        self.chunked = False
+        self.refusal: Failure | None = None
+        """Why it could not be read as HTTP; the rest of it is unknown then."""
 
     @property
     def credential(self) -> str | None:

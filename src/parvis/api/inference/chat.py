@@ -5,7 +5,9 @@ from parvis.api.inference.exchange import Exchange
 from parvis.api.inference.reading import read_body
 from parvis.domain.metering.records import Operation
 from parvis.flows.ports import InferenceRequest
-from parvis.wire.chat import EXTRAS, ChatBody, given, needs_vision, read_chat
+from parvis.wire.chat import extras, needs_vision, read_chat
+from parvis.wire.chat_shapes import ChatBody
+from parvis.wire.said_once import said_once
 
 INJECTED_BYTES_MAX = 1_024
 """What an engine adapter may add to the system text when tools are forced by a schema."""
@@ -14,13 +16,14 @@ INJECTED_BYTES_MAX = 1_024
 async def chat(desk: Desk, exchange: Exchange, _: str) -> None:
     """Answer it. Raises Failure."""
     call = exchange.call
-    body = await read_body(call, read_chat)
+    body = await read_body(call, read_chat, said_once)
     await desk.answer(
         exchange,
         InferenceRequest(
             request_id=call.request_id,
             operation=Operation.CHAT,
             credential=call.credential,
+            address=call.address,
             model=body.model,
             body=body,
             stream=bool(body.stream),
@@ -28,7 +31,7 @@ async def chat(desk: Desk, exchange: Exchange, _: str) -> None:
             choices=body.n or 1,
             output_tokens_max=body.max_completion_tokens or body.max_tokens,
             input_bytes=len(call.body) + (INJECTED_BYTES_MAX if body.tools else 0),
-            extras=given(body, EXTRAS),
+            extras=extras(body),
             capabilities=_needs(body),
         ),
     )

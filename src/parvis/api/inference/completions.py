@@ -19,6 +19,7 @@ async def completions(desk: Desk, exchange: Exchange, _: str) -> None:
             request_id=call.request_id,
             operation=Operation.COMPLETION,
             credential=call.credential,
+            address=call.address,
             model=body.model,
             body=body,
             stream=bool(body.stream),

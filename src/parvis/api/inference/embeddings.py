@@ -18,6 +18,7 @@ async def embeddings(desk: Desk, exchange: Exchange, _: str) -> None:
             request_id=call.request_id,
             operation=Operation.EMBEDDING,
             credential=call.credential,
+            address=call.address,
             model=body.model,
             body=body,
             prompts=len(body.inputs()),
