@@ -28,7 +28,7 @@ class House:
             return amount
 
         link = ControlLink(b"pepper", grant, lambda *_: None, lambda _: None)
-        link.publish([], [], [], ())
+        link.publish((), (), ())
         await link.start(bind_link(self._path))
         try:
             yield asked

@@ -4,6 +4,8 @@ import hashlib
 import hmac
 import string
 from dataclasses import replace
+from fnmatch import fnmatchcase
+from itertools import product
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from parvis.core.ids import ALPHABET
 from parvis.core.secret import Secret
 from parvis.domain.identity.api_key import ApiKey, KeySecret, secret_digest, secret_matched
 from parvis.domain.identity.key_text import KeyText, new_key, read_key, write_key
+from parvis.domain.identity.patterns import meets, within
 from parvis.domain.identity.permission import Permission
 from parvis.domain.identity.place import Target
 from parvis.domain.identity.principal import KEY_PERMISSIONS, customer, operator
@@ -130,3 +133,21 @@ def test_a_principal_is_named_by_its_key_id() -> None:
     assert all(principal.may(may, Target("org", "tenant")) for may in KEY_PERMISSIONS)
     assert not any(principal.may(may, Target("org", "sibling")) for may in Permission)
     assert operator().key is None
+
+
+# ---------------------------------------------------------------------------------------------------- patterns
+
+patterns = st.text("ab*", min_size=1, max_size=4)
+NAMES = ["".join(letters) for length in range(9) for letters in product("ab", repeat=length)]
+"""All that two such patterns can have in common is among them: what is fixed in both is no longer."""
+
+
+@given(patterns, patterns)
+def test_patterns_meet_when_some_name_is_matched_by_both(one: str, other: str) -> None:
+    assert meets(one, other) == any(fnmatchcase(name, one) and fnmatchcase(name, other) for name in NAMES)
+
+
+@given(patterns, st.lists(patterns, max_size=3))
+def test_what_lies_within_others_reaches_no_further(one: str, others: list[str]) -> None:
+    if within(one, others):
+        assert all(any(fnmatchcase(name, other) for other in others) for name in NAMES if fnmatchcase(name, one))

@@ -8,18 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parvis.core.errors import BadRequest, NotFound
+from parvis.core.errors import BadRequest, NotFound, NotPermitted
 from parvis.domain.catalog.model import Capability, Model
 from parvis.domain.fleet.profile import PROFILES
 from parvis.domain.fleet.replica import EngineKind
-from parvis.domain.identity.api_key import ApiKey
-from parvis.domain.identity.scope import KeyScope
+from parvis.domain.identity.api_key import ApiKey, KeySecret
+from parvis.domain.identity.organisation import Tenant
+from parvis.domain.identity.scope import Endpoint, KeyScope
 from parvis.domain.metering.records import Operation
-from parvis.flows.directory import SnapshotDirectory
+from parvis.flows.directory import KeysAtHand, SnapshotDirectory
 from parvis.flows.permit import allow_extras, authorize, bounds
 from parvis.flows.ports import InferenceRequest, Snapshot
+from parvis.flows.prepared import PreparedKey, prepare, reach
 
-KEY = ApiKey("k1", "org", "t", "mine", ())
+TENANT = Tenant("t", "org", "Test", credit_unlimited=True)
 CHAT = Model(
     id="small",
     engine="e",
@@ -30,6 +32,14 @@ CHAT = Model(
     control_tokens=("<|end|>",),
 )
 EMBEDDER = replace(CHAT, id="embedder", aliases=(), capabilities=(Capability.EMBEDDINGS,), control_tokens=())
+
+
+def key_with(scope: KeyScope) -> PreparedKey:
+    key = ApiKey("k1", "org", "t", "mine", (), scope)
+    return prepare(key, KeySecret(b""), TENANT, reach((CHAT, EMBEDDER), TENANT, scope))
+
+
+KEY = key_with(KeyScope())
 
 
 @dataclass
@@ -66,7 +76,7 @@ class NoClock:
 @pytest.fixture
 def directory() -> SnapshotDirectory:
     known = SnapshotDirectory(NoClock())
-    known.load(Snapshot(1, b"", {}, (CHAT, EMBEDDER), (), ()))
+    known.load(Snapshot(1, b"", KeysAtHand({}), {}, (CHAT, EMBEDDER), (), ()))
     return known
 
 
@@ -82,9 +92,34 @@ def test_what_does_not_exist_and_what_is_not_allowed_look_the_same(directory: Sn
     with pytest.raises(NotFound) as unknown:
         authorize(directory, KEY, request("nothing"))
     with pytest.raises(NotFound) as forbidden:
-        authorize(directory, replace(KEY, scope=KeyScope(("embedder",))), request("small"))
+        authorize(directory, key_with(KeyScope(("embedder",))), request("small"))
     assert str(unknown.value).replace("nothing", "small") == str(forbidden.value)
     assert (forbidden.value.code, forbidden.value.param) == ("model_not_found", "model")
+
+
+def test_where_the_operator_tells_what_is_forbidden_only_that_is_told(directory: SnapshotDirectory) -> None:
+    directory.tells_forbidden = True
+    with pytest.raises(NotPermitted, match="may not use the model 'default'") as forbidden:
+        authorize(directory, key_with(KeyScope(("embedder",))), request("default"))
+    assert (forbidden.value.code, forbidden.value.param) == ("permission_denied", "model")
+    with pytest.raises(NotFound):
+        authorize(directory, KEY, request("nothing"))
+
+
+@pytest.mark.parametrize(
+    ("operation", "endpoint"),
+    [
+        (Operation.CHAT, Endpoint.CHAT),
+        (Operation.COMPLETION, Endpoint.COMPLETIONS),
+        (Operation.EMBEDDING, Endpoint.EMBEDDINGS),
+    ],
+)
+def test_a_key_is_for_its_endpoints(directory: SnapshotDirectory, operation: Operation, endpoint: Endpoint) -> None:
+    asked = request("embedder" if operation is Operation.EMBEDDING else "small", operation=operation)
+    authorize(directory, key_with(KeyScope(endpoints=(endpoint,))), asked)
+    others = tuple(one for one in Endpoint if one is not endpoint)
+    with pytest.raises(NotPermitted, match=f"at the endpoint '{endpoint}'"):
+        authorize(directory, key_with(KeyScope(endpoints=others)), asked)
 
 
 def test_a_name_that_nobody_knows_is_not_said_again_at_length(directory: SnapshotDirectory) -> None:
@@ -94,10 +129,10 @@ def test_a_name_that_nobody_knows_is_not_said_again_at_length(directory: Snapsho
 
 
 def test_a_key_for_a_model_may_call_it_by_its_alias(directory: SnapshotDirectory) -> None:
-    assert authorize(directory, replace(KEY, scope=KeyScope(("small",))), request("default")) is CHAT
-    assert authorize(directory, replace(KEY, scope=KeyScope(("def*",))), request("small")) is CHAT
+    assert authorize(directory, key_with(KeyScope(("small",))), request("default")) is CHAT
+    assert authorize(directory, key_with(KeyScope(("def*",))), request("small")) is CHAT
     with pytest.raises(NotFound):
-        authorize(directory, replace(KEY, scope=KeyScope(("*",), ("default",))), request("small"))
+        authorize(directory, key_with(KeyScope(("*",), ("default",))), request("small"))
 
 
 @pytest.mark.parametrize(

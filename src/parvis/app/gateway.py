@@ -19,15 +19,18 @@ from parvis.adapters.journal.writer import FileJournal
 from parvis.adapters.link.gateway_side import GatewayLink
 from parvis.adapters.link.messages import Counted
 from parvis.adapters.telemetry.logs import log_to_stderr
+from parvis.adapters.telemetry.refusals import RefusalLog
 from parvis.adapters.telemetry.tally import Tally
+from parvis.api.inference.call import Call
 from parvis.api.inference.desk import Desk
 from parvis.api.inference.listener import Listener
 from parvis.api.inference.routes import dispatch
 from parvis.app.child import Parent, Word, die_with_parent, first_word, report, settings_of
 from parvis.app.limits import listener_limits
+from parvis.app.memory import keep_freed_memory
 from parvis.app.tls import server_context
 from parvis.core.clock import SystemClock
-from parvis.core.errors import Misconfigured
+from parvis.core.errors import Failure, Misconfigured, NotAuthenticated
 from parvis.core.ids import new_id
 from parvis.core.money import Money
 from parvis.flows.directory import SnapshotDirectory
@@ -37,6 +40,7 @@ from parvis.flows.purse import LeasedPurse
 from parvis.settings import Inference, Settings
 
 COUNT_INTERVAL_S = 1.0
+USES_INTERVAL_S = 3.0
 SWITCH_INTERVAL_S = 0.0005
 """How long the loop may keep the interpreter from the journal's thread, which waits for it after each sync."""
 
@@ -54,8 +58,10 @@ class Gateway:
         incarnation = new_id("gw", clock.unix_ms())
         self._journal = FileJournal(settings.home / "journal" / incarnation, loop)
         self._known = asyncio.Event()
-        self._link = GatewayLink(control_socket(settings), incarnation, clock.unix_ms, self._learn)
-        self._directory = SnapshotDirectory(clock)
+        self._directory = SnapshotDirectory(clock, tells_forbidden=tells_forbidden(settings.inference))
+        self._link = GatewayLink(
+            control_socket(settings), incarnation, clock.unix_ms, self._learn, self._directory.forget
+        )
         self._link.client.on_lost = self._directory.lose_control
         self._fleet = LocalFleet()
         self._tally = Tally()
@@ -63,7 +69,8 @@ class Gateway:
         purse = LeasedPurse(self._link, Money.euro(settings.money.lease_euro))
         self._desk = Desk(House(self._directory, purse, self._fleet, self._journal, self._engine, clock), self._tally)
         limits = listener_limits(settings.inference)
-        self._listener = Listener(partial(dispatch, self._desk), limits, loop, clock.unix_ms, self._tally.refused)
+        self._refusals = RefusalLog(clock.monotonic_s)
+        self._listener = Listener(partial(dispatch, self._desk), limits, loop, clock.unix_ms, self._refused)
         self._leaving = asyncio.Event()
         self._followed = False
         self._hurrying: asyncio.Task[None] | None = None
@@ -96,6 +103,7 @@ class Gateway:
         tasks = [
             self._loop.create_task(self._link.client.keep_connected()),
             self._loop.create_task(self._count_for_ever()),
+            self._loop.create_task(self._tell_uses_for_ever()),
         ]
         await self._known.wait()
         await self._listener.start(sock, tls_of(self._settings.inference))
@@ -104,11 +112,13 @@ class Gateway:
         report({"leaving": True})
         await self._drain(sock)
         await self._journal.end()
-        self._send_counts()
         self._engine.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._send_counts()
+        self._tell_uses()
+        await self._link.client.hang_up()
 
     async def _drain(self, sock: socket) -> None:
         """Our copy of the socket goes at once: when no successor has one, who calls is told so instead of waiting."""
@@ -121,6 +131,7 @@ class Gateway:
     async def _renew(self, settings: Settings) -> None:
         """New connections find the new settings; nothing that runs notices. Certificates are read anew in any case."""
         self._listener.renew(tls_of(settings.inference), listener_limits(settings.inference))
+        self._directory.tells_forbidden = tells_forbidden(settings.inference)
         self._settings = settings
         await self._engine.renew()
 
@@ -133,6 +144,21 @@ class Gateway:
         while True:
             await asyncio.sleep(COUNT_INTERVAL_S)
             self._send_counts()
+
+    async def _tell_uses_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(USES_INTERVAL_S)
+            self._tell_uses()
+
+    def _tell_uses(self) -> None:
+        """While control is away they are kept: the last of each secret, however long."""
+        if self._link.client.connected:
+            self._link.tell_uses(self._directory.take_uses())
+
+    def _refused(self, failure: Failure, call: Call) -> None:
+        self._tally.refused(failure.code)
+        if isinstance(failure, NotAuthenticated):
+            self._refusals.tell(failure, call.request_id, call.address)
 
     def _send_counts(self) -> None:
         if not self._link.client.connected:
@@ -147,6 +173,11 @@ class Gateway:
 def control_socket(settings: Settings) -> Path:
     """Where gateways and the supervisor find control on this machine."""
     return settings.home / "run" / "control.sock"
+
+
+def tells_forbidden(inference: Inference) -> bool:
+    """Whether callers learn that a model exists which their key may not use."""
+    return inference.forbidden_model == "403"
 
 
 def tls_of(inference: Inference) -> ssl.SSLContext | None:
@@ -166,6 +197,7 @@ def main() -> None:
     """Run the process."""
     die_with_parent()
     log_to_stderr()
+    keep_freed_memory()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)

@@ -9,6 +9,7 @@
     ├── NotFound                no such model, route or object
     ├── MethodNotAllowed        the route exists, the verb does not
     ├── Conflict                it clashes with something that exists
+    ├── TooManyAttempts         failures in a row; nothing is tried before a while
     ├── QuotaExhausted          the money or quota of the tenant does not cover it
     ├── Unavailable             a part that we need is away; later it may work
     │   └── EngineUnavailable   no engine took the request
@@ -58,9 +59,14 @@ class TooSlow(BadRequest):
 
 
 class NotAuthenticated(Failure):
-    """No credential, or none that we know."""
+    """No credential, or none that we know.
+
+    `reason` and `key_id` are for the log alone: who asks gets one answer, whatever is wrong.
+    """
 
     code = "invalid_api_key"
+    reason = ""
+    key_id = ""
 
 
 class NotPermitted(Failure):
@@ -89,6 +95,12 @@ class Conflict(Failure):
     """It clashes with something that exists."""
 
     code = "conflict"
+
+
+class TooManyAttempts(Failure):
+    """Too many attempts to sign in have failed in a row. `retry_after_s` says when the next one is looked at."""
+
+    code = "too_many_attempts"
 
 
 class QuotaExhausted(Failure):

@@ -1,13 +1,13 @@
 """Whether this key may ask this of this model, and the most that it can take."""
 
-from parvis.core.errors import BadRequest, NotFound
+from parvis.core.errors import BadRequest, NotFound, NotPermitted
 from parvis.domain.catalog.model import Capability, Model
 from parvis.domain.fleet.profile import EngineProfile
-from parvis.domain.identity.api_key import ApiKey
-from parvis.domain.identity.scope import names_match
+from parvis.domain.identity.scope import Endpoint
 from parvis.domain.metering.records import Operation
 from parvis.domain.quota.admission import WorstCase, worst_case
 from parvis.flows.ports import Directory, InferenceRequest
+from parvis.flows.prepared import PreparedKey
 
 NAME_CHARS_MAX = 128
 """How much of a name that nobody knows an error may say again."""
@@ -16,18 +16,20 @@ _NEEDS = {
     Operation.COMPLETION: Capability.CHAT,
     Operation.EMBEDDING: Capability.EMBEDDINGS,
 }
+_ENDPOINTS = {
+    Operation.CHAT: Endpoint.CHAT,
+    Operation.COMPLETION: Endpoint.COMPLETIONS,
+    Operation.EMBEDDING: Endpoint.EMBEDDINGS,
+}
 
 
-def authorize(directory: Directory, key: ApiKey, request: InferenceRequest) -> Model:
-    """Resolve the name and check the right to it. A model that the key may not use does not exist for it."""
-    model = directory.model(request.model)
-    if model is None or not covers(key, model):
-        raise NotFound(
-            f"The model '{request.model[:NAME_CHARS_MAX]}' does not exist or you do not have access to it. "
-            "GET /v1/models lists yours.",
-            code="model_not_found",
-            param="model",
-        )
+def authorize(directory: Directory, prepared: PreparedKey, request: InferenceRequest) -> Model:
+    """Resolve the name and check the right to the endpoint and the model, before anything costs.
+
+    Raises NotPermitted, NotFound; BadRequest for what the model cannot do.
+    """
+    allow_endpoint(prepared, _ENDPOINTS[request.operation])
+    model = find_model(directory, prepared, request.model)
     for needed in (_NEEDS[request.operation], *request.capabilities):
         if needed not in model.capabilities:
             raise BadRequest(
@@ -41,9 +43,38 @@ def authorize(directory: Directory, key: ApiKey, request: InferenceRequest) -> M
     return model
 
 
-def covers(key: ApiKey, model: Model) -> bool:
-    """Whether the scope of a key reaches a model, by its id or an alias."""
-    return names_match((model.id, *model.aliases), key.scope.models_allowed, key.scope.models_denied)
+def allow_endpoint(prepared: PreparedKey, endpoint: Endpoint) -> None:
+    """Raises NotPermitted, naming the endpoint, when the key is for others."""
+    if endpoint not in prepared.endpoints:
+        raise NotPermitted(
+            f"This key may not be used at the endpoint '{endpoint}'. Use one that has it among its endpoints."
+        )
+
+
+def find_model(directory: Directory, prepared: PreparedKey, name: str) -> Model:
+    """The model of an id or an alias. One that the key may not use does not exist for it, unless the operator tells.
+
+    Raises NotFound, NotPermitted.
+    """
+    model = directory.model(name)
+    if model is not None and model.id in prepared.model_ids:
+        return model
+    if model is not None and directory.tells_forbidden:
+        raise NotPermitted(
+            f"This key may not use the model '{name[:NAME_CHARS_MAX]}'. GET /v1/models lists those that it may.",
+            param="model",
+        )
+    raise no_model(name)
+
+
+def no_model(name: str) -> NotFound:
+    """What is said of a model that is not there, or not for this key."""
+    return NotFound(
+        f"The model '{name[:NAME_CHARS_MAX]}' does not exist or you do not have access to it. "
+        "GET /v1/models lists yours.",
+        code="model_not_found",
+        param="model",
+    )
 
 
 def bounds(request: InferenceRequest, model: Model) -> WorstCase:

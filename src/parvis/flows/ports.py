@@ -1,6 +1,6 @@
 """What the serving story needs from the world, as intents. Adapters and the api implement these; nobody subclasses."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -16,6 +16,7 @@ from parvis.domain.fleet.replica import Replica
 from parvis.domain.identity.api_key import ApiKey
 from parvis.domain.identity.organisation import Tenant
 from parvis.domain.metering.records import Operation, Outcome, Record, Settled, Started
+from parvis.flows.prepared import PreparedKey
 
 
 class Body(Protocol):
@@ -31,6 +32,8 @@ class InferenceRequest(Struct, frozen=True, kw_only=True):
     request_id: str
     operation: Operation
     credential: str | None
+    address: str = ""
+    """Of the peer of the connection; empty when nobody knows it."""
     model: str
     body: Body
     stream: bool = False
@@ -127,8 +130,15 @@ class Engine(Protocol):
 class Directory(Protocol):
     """Who may do what, as of now. Answers from memory."""
 
-    def key(self, credential: str | None) -> ApiKey:
-        """The key of a presented credential. Raises NotAuthenticated, or Unavailable when what we know is too old."""
+    @property
+    def tells_forbidden(self) -> bool:
+        """Whether a caller may learn that a model exists which the key may not use."""
+
+    def admit(self, credential: str | None, address: str) -> PreparedKey:
+        """What a presented credential opens, to a caller at this address, and note its use.
+
+        Raises NotAuthenticated, with the same sentence whatever is wrong; Unavailable when what we know is too old.
+        """
 
     def model(self, name: str) -> Model | None:
         """The served model behind an id or an alias."""
@@ -214,13 +224,34 @@ class Changes:
     """Each with the standing that counts: its own, or that of its organisation."""
 
 
+class KeyBook(Protocol):
+    """All keys that a gateway knows, revoked ones included, read when they are asked for."""
+
+    def __contains__(self, key_id: str) -> bool: ...
+
+    def find(self, key_id: str, digest: bytes) -> tuple[ApiKey, bool]:
+        """The key, and whether one of its secrets, still living or not, has this digest.
+
+        If none has, or there is no such key, it is a stand-in, which opens nothing and takes as long to find: every
+        digest is compared in constant time.
+        """
+
+
+class TenantBook(Protocol):
+    """All tenants, each with the standing that counts: its own, or that of its organisation."""
+
+    def get(self, tenant_id: str, /) -> Tenant | None:
+        """None when there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What control tells a gateway: everything that it needs to serve without asking again."""
 
     number: int
     pepper: bytes
-    keys: Mapping[str, ApiKey]
+    keys: KeyBook
+    tenants: TenantBook
     models: tuple[Model, ...]
     prices: tuple[PriceList, ...]
     replicas: tuple[Replica, ...]

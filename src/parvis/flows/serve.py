@@ -17,8 +17,8 @@ async def serve(house: House, request: InferenceRequest, sink: Sink) -> Delivery
 
     Raises Failure for every "no" that comes before the first byte; after it, the outcome of the delivery tells.
     """
-    key = house.directory.key(request.credential)
-    model = authorize(house.directory, key, request)
+    prepared = house.directory.admit(request.credential, request.address)
+    model, key = authorize(house.directory, prepared, request), prepared.key
     prices = house.directory.prices(model)
     worst = bounds(request, model)
     held = cost_max(worst.input_tokens_max, worst.output_tokens_max, prices)

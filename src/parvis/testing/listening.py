@@ -83,7 +83,13 @@ class RunningListener:
     async def _run(self, handler: Handler, limits: ListenerLimits, tls: ssl.SSLContext | None) -> None:
         self.loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        self.listener = Listener(handler, limits, self.loop, lambda: time.time_ns() // 1_000_000, self.refused.append)
+        self.listener = Listener(
+            handler,
+            limits,
+            self.loop,
+            lambda: time.time_ns() // 1_000_000,
+            lambda failure, _: self.refused.append(failure.code),
+        )
         await self.listener.start(self.sock, tls)
         self._ready.set()
         await self._stop.wait()

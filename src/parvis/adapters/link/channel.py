@@ -8,6 +8,9 @@ import msgspec
 
 from parvis.adapters.link.messages import HEAD, MESSAGE_BYTES_MAX, Message, pack, unpack
 
+UNSENT_BYTES_MAX = 64 << 20
+"""An end that takes so little for so long is hung up on. It will ask anew."""
+
 
 class Channel(asyncio.Protocol):
     """One end of a link. A message that is too long or makes no sense ends the connection."""
@@ -21,6 +24,8 @@ class Channel(asyncio.Protocol):
         self._closed = closed
         self._buffer = bytearray()
         self._transport: asyncio.WriteTransport | None = None
+        self._room = asyncio.Event()
+        self._room.set()
 
     @property
     def open(self) -> bool:
@@ -28,10 +33,18 @@ class Channel(asyncio.Protocol):
 
     def send(self, message: Message) -> None:
         """Send, or drop silently when the other end has gone: who waits for an answer has a deadline."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(pack(message))
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.write(pack(message))
+        if self._transport.get_write_buffer_size() > UNSENT_BYTES_MAX:
+            self._transport.abort()
+
+    async def room(self) -> None:
+        """Return when the other end has taken most of what was sent, or has gone."""
+        await self._room.wait()
 
     def close(self) -> None:
+        """After what was sent has left."""
         if self._transport is not None:
             self._transport.close()
 
@@ -39,24 +52,34 @@ class Channel(asyncio.Protocol):
         # uvloop's transports have the methods, and not the base class.
         self._transport = cast("asyncio.WriteTransport", transport)
 
+    def pause_writing(self) -> None:
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        self._room.set()
+
     def data_received(self, data: bytes) -> None:
         self._buffer += data
-        while len(self._buffer) >= HEAD.size:
-            (length,) = HEAD.unpack_from(self._buffer)
+        start = 0
+        while len(self._buffer) - start >= HEAD.size:
+            (length,) = HEAD.unpack_from(self._buffer, start)
             if length > MESSAGE_BYTES_MAX:
                 self.close()
                 return
-            if len(self._buffer) < HEAD.size + length:
-                return
-            payload = bytes(self._buffer[HEAD.size : HEAD.size + length])
-            del self._buffer[: HEAD.size + length]
+            end = start + HEAD.size + length
+            if len(self._buffer) < end:
+                break
+            payload = bytes(self._buffer[start + HEAD.size : end])
+            start = end
             try:
                 message = unpack(payload)
             except msgspec.DecodeError:
                 self.close()
                 return
             self._received(self, message)
+        del self._buffer[:start]
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._transport = None
+        self._room.set()
         self._closed(self)

@@ -1,27 +1,33 @@
-"""A gateway's end of the link: what it must know comes in, leases are asked for, counts go out."""
+"""A gateway's end of the link: what it must know comes in, leases are asked for, counts and uses go out."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 
 from parvis.adapters.link.channel import Channel
 from parvis.adapters.link.messages import (
     Hello,
-    Keys,
+    KeysChanged,
     Knowledge,
     LeaseGranted,
     LeaseWanted,
     Message,
+    Slice,
+    TenantsChanged,
+    Used,
 )
+from parvis.adapters.link.packing import PackedKeys, PackedTenants
 from parvis.core.errors import Unavailable
 from parvis.core.ids import new_id
 from parvis.core.money import Money
-from parvis.domain.identity.api_key import ApiKey
-from parvis.flows.ports import Snapshot
+from parvis.flows.ports import KeyUse, Snapshot
 
 RECONNECT_S = (0.05, 1.0)
 """First and longest pause between attempts."""
 LEASE_S_MAX = 5.0
+HANG_UP_S_MAX = 2.0
+USES_AT_ONCE = 1_000
 
 
 class LinkClient:
@@ -67,24 +73,44 @@ class LinkClient:
         if self._channel is not None:
             self._channel.close()
 
+    async def hang_up(self) -> None:
+        """Close, once nobody keeps us connected, and wait until what was sent has left."""
+        if self.connected:
+            self.drop()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._lost.wait(), HANG_UP_S_MAX)
+
     def _new_channel(self) -> Channel:
         return Channel(lambda _, message: self._received(message), lambda _: self._lost.set())
 
 
 class GatewayLink:
-    """`LeaseSource` for the purse and the source of snapshots for the rest."""
+    """`LeaseSource` for the purse and the source of all knowledge for the rest.
+
+    `known` is told everything, when it is whole and when the catalogue is another. What changes in its books between is
+    told to `changed`: the ids of keys, or None when tenants have changed.
+    """
 
     def __init__(
-        self, path: Path, incarnation: str, unix_ms: Callable[[], int], known: Callable[[Snapshot], None]
+        self,
+        path: Path,
+        incarnation: str,
+        unix_ms: Callable[[], int],
+        known: Callable[[Snapshot], None],
+        changed: Callable[[Collection[str] | None], None] = lambda _: None,
     ) -> None:
         self.client = LinkClient(path, lambda: Hello(incarnation), self._received)
-        self.client.on_found = self._ask_again
+        self.client.on_found = self._begin
         self._unix_ms = unix_ms
         self._known = known
+        self._changed = changed
         self._waiting: dict[str, tuple[LeaseWanted, asyncio.Future[LeaseGranted]]] = {}
         self._knowledge: Knowledge | None = None
-        self._keys: dict[str, ApiKey] = {}
+        self._keys = PackedKeys()
+        self._tenants = PackedTenants()
         self._number = 0
+        self._whole = False
+        self._untold: tuple[set[str], set[str]] = (set(), set())
 
     async def lease(self, tenant_id: str, amount: Money) -> Money:
         ask = new_id("lease", self._unix_ms())
@@ -103,28 +129,70 @@ class GatewayLink:
             raise Unavailable("Credit cannot be checked right now. Try again shortly.", retry_after_s=2)
         return Money(granted.pico_euro)
 
+    def tell_uses(self, uses: list[KeyUse]) -> None:
+        """Which secrets were used last when."""
+        for start in range(0, len(uses), USES_AT_ONCE):
+            self.client.send(Used(uses[start : start + USES_AT_ONCE]))
+
+    def _begin(self) -> None:
+        """Another connection, perhaps another control: all is told anew, and what the one before was asked is asked.
+
+        What we know is kept and corrected in its place: nobody is without keys meanwhile.
+        """
+        self._number, self._whole = 0, False
+        self._untold = set(self._tenants.by_id), set(self._keys.by_id)
+        for wanted, _ in self._waiting.values():
+            self.client.send(wanted)
+
     def _received(self, message: Message) -> None:
         match message:
             case LeaseGranted():
                 _, waiting = self._waiting.get(message.ask, (None, None))
                 if waiting is not None and not waiting.done():
                     waiting.set_result(message)
-            case Knowledge():
-                self._knowledge, self._number, self._keys = message, message.number, {}
-            case Keys() if message.number == self._number:
-                self._keys.update({key.key_id: key for key in message.keys})
-                if message.last:
-                    self._tell()
+            case Knowledge() | Slice() | KeysChanged() | TenantsChanged() if message.number == self._number + 1:
+                self._number = message.number
+                self._learn(message)
             case _:
-                # A slice of another snapshot, or nonsense: everything is asked for anew.
+                # A number was missed, or it is nonsense: everything is asked for anew.
                 self.client.drop()
 
-    def _ask_again(self) -> None:
-        """Another control answers: what the one before was asked is asked anew, under the same names."""
-        for wanted, _ in self._waiting.values():
-            self.client.send(wanted)
+    def _learn(self, message: Knowledge | Slice | KeysChanged | TenantsChanged) -> None:
+        match message:
+            case Knowledge():
+                self._knowledge = message
+                self._tell()
+            case KeysChanged():
+                self._take_keys(message.keys)
+            case TenantsChanged():
+                self._take_tenants(message.tenants)
+            case Slice():
+                for untold, told in zip(self._untold, (message.tenants, message.keys), strict=True):
+                    untold.difference_update(told)
+                self._take_tenants(message.tenants)
+                self._take_keys(message.keys)
+                if message.last:
+                    self._end()
+
+    def _end(self) -> None:
+        """All has been told. What has not been, is not there any more."""
+        tenants, keys = self._untold
+        self._take_tenants(dict.fromkeys(tenants, b""))
+        self._take_keys(dict.fromkeys(keys, b""))
+        self._untold = set(), set()
+        self._whole = True
+        self._tell()
+
+    def _take_keys(self, keys: dict[str, bytes]) -> None:
+        if others := self._keys.take(keys):
+            self._changed(others)
+
+    def _take_tenants(self, tenants: dict[str, bytes]) -> None:
+        if self._tenants.take(tenants):
+            self._changed(None)
 
     def _tell(self) -> None:
         known = self._knowledge
-        if known is not None:
-            self._known(Snapshot(known.number, known.pepper, self._keys, known.models, known.prices, known.replicas))
+        if known is not None and self._whole:
+            books = self._keys, self._tenants
+            self._known(Snapshot(known.number, known.pepper, *books, known.models, known.prices, known.replicas))

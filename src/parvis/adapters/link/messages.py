@@ -1,4 +1,9 @@
-"""What gateways and control say to each other: msgpack, each message preceded by its length (u32)."""
+"""What gateways and control say to each other: msgpack, each message preceded by its length (u32).
+
+What control tells is numbered, from 1 on each connection: `Knowledge`, then the `Slice`s of a snapshot; from the first
+of them on also `KeysChanged` and `TenantsChanged`, and `Knowledge` again when it is another. A gateway that misses a
+number hangs up, and is told everything anew.
+"""
 
 import struct
 
@@ -8,7 +13,7 @@ from msgspec import Struct
 from parvis.domain.billing.price import PriceList
 from parvis.domain.catalog.model import Model
 from parvis.domain.fleet.replica import Replica
-from parvis.domain.identity.api_key import ApiKey
+from parvis.flows.ports import KeyUse
 
 MESSAGE_BYTES_MAX = 16 << 20
 HEAD = struct.Struct("<I")
@@ -35,8 +40,14 @@ class Counted(Struct, tag=True, frozen=True):
     gauges: list[tuple[str, tuple[str, ...], int]]
 
 
+class Used(Struct, tag=True, frozen=True):
+    """The last uses of secrets since the last message."""
+
+    uses: list[KeyUse]
+
+
 class Knowledge(Struct, tag=True, frozen=True):
-    """Control tells all that a gateway must know. `number` grows by one with each change."""
+    """What is told as a whole, and whole again when something of it changes."""
 
     number: int
     pepper: bytes
@@ -45,12 +56,27 @@ class Knowledge(Struct, tag=True, frozen=True):
     replicas: tuple[Replica, ...]
 
 
-class Keys(Struct, tag=True, frozen=True):
-    """A slice of the keys; `last` ends a snapshot. `number` is the snapshot's."""
+class Slice(Struct, tag=True, frozen=True):
+    """A part of all tenants and keys, packed, by their ids; `last` tells that now all have been told."""
 
     number: int
-    keys: tuple[ApiKey, ...]
+    tenants: dict[str, bytes]
+    keys: dict[str, bytes]
     last: bool
+
+
+class KeysChanged(Struct, tag=True, frozen=True):
+    """Keys that are new or not what they were."""
+
+    number: int
+    keys: dict[str, bytes]
+
+
+class TenantsChanged(Struct, tag=True, frozen=True):
+    """Tenants that are new or not what they were."""
+
+    number: int
+    tenants: dict[str, bytes]
 
 
 class LeaseGranted(Struct, tag=True, frozen=True):
@@ -61,7 +87,9 @@ class LeaseGranted(Struct, tag=True, frozen=True):
     failed: bool = False
 
 
-Message = Hello | LeaseWanted | Counted | Knowledge | Keys | LeaseGranted
+Told = Knowledge | Slice | KeysChanged | TenantsChanged
+"""The messages that are numbered."""
+Message = Hello | LeaseWanted | Counted | Used | Told | LeaseGranted
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder: "msgspec.msgpack.Decoder[Message]" = msgspec.msgpack.Decoder(Message)

@@ -29,6 +29,8 @@ FIELDS = (
     "pause_s",
     "address",
     "reason",
+    "key_id",
+    "left_out",
 )
 OURS = "parvis"
 """The loggers whose messages are shown."""

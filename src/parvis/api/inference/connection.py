@@ -79,6 +79,7 @@ class Connection(asyncio.Protocol):
         self._head_bytes_max = listener.limits.head_bytes_max
         self._parser: Parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
+        self._address = ""
         self._waiting: deque[Call] = deque()
         self._exchange: Exchange | None = None
         self._reading: Call | None = None
@@ -111,6 +112,8 @@ class Connection(asyncio.Protocol):
         # uvloop's transports have the methods, and not the base class.
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=self._limits.write_buffer_bytes_max, low=0)
+        peer = self._transport.get_extra_info("peername")
+        self._address = str(peer[0]) if peer else ""
         self.deadline_s = self._listener.now() + self._limits.head_s_max
         self._listener.joined(self)
 
@@ -177,7 +180,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         now = self._listener.now()
-        self._reading = Call(self._listener.new_request_id(), started_s=now)
+        self._reading = Call(self._listener.new_request_id(), started_s=now, address=self._address)
         self._head_read = False
         self._body = self._early = self._url = b""
         self._first, self._idle = self._idle, False

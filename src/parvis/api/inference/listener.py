@@ -9,6 +9,7 @@ from socket import socket
 from typing import Protocol
 
 from parvis.api.inference.accepting import Acceptor
+from parvis.api.inference.call import Call
 from parvis.api.inference.connection import Connection, Handler
 from parvis.api.inference.exchange import Exchange
 from parvis.api.inference.limits import ListenerLimits
@@ -53,7 +54,7 @@ class Listener:
         limits: ListenerLimits,
         loop: asyncio.AbstractEventLoop,
         unix_ms: Callable[[], int],
-        refused: Callable[[str], None] = lambda _: None,
+        refused: Callable[[Failure, Call], None] = lambda _, __: None,
     ) -> None:
         self.limits = limits
         self.handshakes = Handshakes(loop.call_soon)
@@ -171,7 +172,7 @@ class Listener:
             connection.answered()
 
     def _refuse(self, exchange: Exchange, failure: Failure) -> None:
-        self._refused(failure.code)
+        self._refused(failure, exchange.call)
         exchange.fail(failure)
 
     def _bug(self, exchange: Exchange, bug: Exception) -> None:

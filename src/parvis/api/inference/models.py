@@ -7,14 +7,15 @@ import msgspec
 
 from parvis.api.inference.desk import Desk
 from parvis.api.inference.exchange import Exchange
-from parvis.core.errors import NotFound
-from parvis.domain.catalog.model import Model
+from parvis.domain.catalog.model import LISTED, Model
+from parvis.domain.identity.scope import Endpoint
+from parvis.flows.permit import allow_endpoint, find_model, no_model
+from parvis.flows.prepared import PreparedKey
 
 
 async def all_models(desk: Desk, exchange: Exchange, _: str) -> None:
     """All models of the caller's, as one page."""
-    directory = desk.house.directory
-    shown = [model_card(model) for model in directory.models(directory.key(exchange.call.credential))]
+    shown = [model_card(model) for model in desk.house.directory.models(_admitted(desk, exchange).key)]
     ids = [card["id"] for card in shown]
     page = {
         "object": "list",
@@ -27,18 +28,19 @@ async def all_models(desk: Desk, exchange: Exchange, _: str) -> None:
 
 
 async def one_model(desk: Desk, exchange: Exchange, argument: str) -> None:
-    """The model of this id or alias. Raises NotFound."""
-    directory = desk.house.directory
-    name = unquote(argument)
-    for model in directory.models(directory.key(exchange.call.credential)):
-        if name == model.id or name in model.aliases:
-            exchange.answer(msgspec.json.encode(model_card(model)))
-            return
-    raise NotFound(
-        f"The model '{name[:200]}' does not exist or you do not have access to it.",
-        code="model_not_found",
-        param="model",
-    )
+    """The model of this id or alias. Raises NotFound, or NotPermitted where the operator tells of forbidden ones."""
+    prepared, name = _admitted(desk, exchange), unquote(argument)
+    model = find_model(desk.house.directory, prepared, name)
+    if model.state not in LISTED:
+        raise no_model(name)
+    exchange.answer(msgspec.json.encode(model_card(model)))
+
+
+def _admitted(desk: Desk, exchange: Exchange) -> PreparedKey:
+    """The caller's key. Raises NotAuthenticated; NotPermitted when it is not for this endpoint."""
+    prepared = desk.house.directory.admit(exchange.call.credential, exchange.call.address)
+    allow_endpoint(prepared, Endpoint.MODELS)
+    return prepared
 
 
 def model_card(model: Model) -> dict[str, Any]:

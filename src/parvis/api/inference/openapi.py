@@ -9,7 +9,7 @@ import msgspec
 
 from parvis.api.inference.routes import ROUTES, Route
 from parvis.wire import shown
-from parvis.wire.chat import ChatBody
+from parvis.wire.chat_shapes import ChatBody
 from parvis.wire.completion import CompletionBody
 from parvis.wire.embedding import EmbeddingBody
 

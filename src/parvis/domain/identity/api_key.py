@@ -41,6 +41,8 @@ class ApiKey:
     owner_id: str = ""
     """The user whose key it is and with whom it goes; empty: the tenant's own."""
     created_unix_ms: int = 0
+    due_unix_ms: int | None = None
+    """When the next secret is due: by the schedule, or because somebody asked for it sooner. None: never."""
 
 
 def secret_digest(pepper: bytes, key_id: str, secret: Secret) -> bytes:

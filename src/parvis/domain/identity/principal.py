@@ -7,7 +7,7 @@ from enum import StrEnum
 from parvis.domain.identity.api_key import ApiKey
 from parvis.domain.identity.permission import Permission
 from parvis.domain.identity.place import INSTALLATION, Target
-from parvis.domain.identity.role import RULES, Grant, Role
+from parvis.domain.identity.role import ANYONES, RULES, Grant, Role
 
 
 class Kind(StrEnum):
@@ -57,8 +57,14 @@ class Principal:
         return any(permission in right.permissions for right in self.rights)
 
     def sees(self, target: Target) -> bool:
-        """Whether this place exists for them: they have some right over it, or over a part of it."""
-        return any(right.target.covers(target) or target.covers(right.target) for right in self.rights)
+        """Whether this place exists for them: they have some right over it, or over a part of it.
+
+        What everybody of an organisation has shows them nothing of it.
+        """
+        return any(
+            right.permissions - ANYONES and (right.target.covers(target) or target.covers(right.target))
+            for right in self.rights
+        )
 
     def places(self, permission: Permission) -> tuple[Target, ...]:
         """Where this is allowed, without places that lie in others of them; sorted."""

@@ -39,10 +39,20 @@ class RoleRules:
     """Roles that the same person may not have over a place that both reach."""
 
 
-_ANYONE = frozenset({May.OPENAPI_READ, May.OWN_PROFILE_READ, May.OWN_PROFILE_WRITE})
-_MEMBER = _ANYONE | {May.MODELS_READ, May.TENANTS_READ}
-_BILLING = _ANYONE | {May.TENANTS_READ, May.USAGE_READ, May.COSTS_READ, May.BALANCES_READ, May.PRICES_READ}
-_AUDITOR = _ANYONE | {
+ANYONES = frozenset(
+    {
+        May.OPENAPI_READ,
+        May.OWN_SESSION,
+        May.OWN_FACTORS_WRITE,
+        May.OWN_PROFILE_READ,
+        May.OWN_PROFILE_WRITE,
+    }
+)
+"""What a person may do who was granted nothing."""
+
+_MEMBER = ANYONES | {May.MODELS_READ, May.TENANTS_READ}
+_BILLING = ANYONES | {May.TENANTS_READ, May.USAGE_READ, May.COSTS_READ, May.BALANCES_READ, May.PRICES_READ}
+_AUDITOR = ANYONES | {
     May.ORGANISATIONS_READ,
     May.SIGN_IN_READ,
     May.TENANTS_READ,
@@ -91,9 +101,9 @@ _ORGANISATION_OWNER = _TENANT_OWNER | {
 _OPERATOR = frozenset(
     may
     for may in May
-    if may not in {May.SIGN_IN, May.KEY_REPORT, May.KEY_SYNC} and (not may.startswith("own.") or may in _ANYONE)
+    if may not in {May.SIGN_IN, May.KEY_REPORT, May.KEY_SYNC} and (not may.startswith("own.") or may in ANYONES)
 )
-_OPERATOR_AUDITOR = frozenset(may for may in _OPERATOR if may.endswith(".read")) | _ANYONE | {May.LEDGER_CHECK}
+_OPERATOR_AUDITOR = frozenset(may for may in _OPERATOR if may.endswith(".read")) | ANYONES | {May.LEDGER_CHECK}
 
 _OF_OPERATORS = frozenset({Level.INSTALLATION})
 _OF_ORGANISATIONS = frozenset({Level.ORGANISATION})
