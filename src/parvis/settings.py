@@ -4,6 +4,7 @@ Business settings (tenants, prices, models) are not here: they live in the datab
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -18,8 +19,13 @@ from parvis.core.errors import Misconfigured
 from parvis.domain.fleet.replica import EngineKind, TlsFiles
 
 FILE = "parvis.toml"
-_OUTSIDE = ("PARVIS_HOME",)
+_OUTSIDE = ("PARVIS_HOME", "PARVIS_URL", "PARVIS_CA", "PARVIS_TOKEN_FILE")
 """Variables that are no settings."""
+_HTTPS_PORT = 443
+_HOST_NAME = re.compile("[0-9a-z.-]+", re.IGNORECASE)
+_PUBLIC_URL = re.compile(
+    r"https://[0-9a-z.-]+(:[0-9]{1,5})?|http://(localhost|127\.0\.0\.1)(:[0-9]{1,5})?", re.IGNORECASE
+)
 
 
 class Listen(Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,6 +51,8 @@ class Inference(Listen, frozen=True, forbid_unknown_fields=True):
     plain_beyond_loopback: bool = False
     """Serve without TLS on an address that others reach. Only behind something that speaks TLS."""
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    forbidden_model: Literal["404", "403"] = "404"
+    """What a key is told that asks for a model which it may not use: that there is none, or that it may not."""
     drain_s_max: Annotated[int, Meta(ge=1, le=3600)] = 30
     connections_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 8_192
     connections_per_address_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 2_048
@@ -59,16 +67,65 @@ class Inference(Listen, frozen=True, forbid_unknown_fields=True):
     stall_s_max: Annotated[int, Meta(ge=1, le=3600)] = 60
 
 
-class Console(Listen, frozen=True, forbid_unknown_fields=True):
+class WebListener(Listen, frozen=True, forbid_unknown_fields=True):
+    """A listener of the administration."""
+
+    tls_cert: str = ""
+    tls_key: str = ""
+    hosts: tuple[str, ...] = ()
+    """Names by which it is called, beside those of loopback and its own address."""
+    public_url: str = ""
+    """How browsers reach it. Empty: made of `hosts`, or else of `listen`."""
+
+    @property
+    def url(self) -> str:
+        """Without a slash at its end."""
+        if self.public_url:
+            return self.public_url
+        own = ip_address(self.host)
+        name = self.hosts[0] if self.hosts else f"[{own}]" if ":" in str(own) else str(own)
+        if not self.hosts and (own.is_loopback or own.is_unspecified):
+            name = "localhost"  # passkeys are for names, not for numbers
+        port = "" if self.tls_cert and self.port == _HTTPS_PORT else f":{self.port}"
+        return f"{'https' if self.tls_cert else 'http'}://{name}{port}"
+
+
+class Console(WebListener, frozen=True, forbid_unknown_fields=True):
     """The customers' API."""
 
     listen: str = "127.0.0.1:8001"
 
 
-class Operator(Listen, frozen=True, forbid_unknown_fields=True):
+class Operator(WebListener, frozen=True, forbid_unknown_fields=True):
     """The operator's API, health and metrics."""
 
     listen: str = "127.0.0.1:8002"
+    beyond_loopback: bool = False
+    """Listen on an address that others reach. Needs TLS, and should be an address of a network of operators only."""
+
+
+class OpenId(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which identity providers control may call: `HOST:PORT` each."""
+
+    hosts: tuple[str, ...] = ()
+    private_hosts: tuple[str, ...] = ()
+    """Of these, addresses of this machine and of its own networks are called too."""
+    tls_ca: str = ""
+    """Who must have signed their certificates (PEM). Empty: this machine's trust."""
+
+
+class Notices(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where control may send notices: webhooks to hosts, `HOST:PORT` each, and mail through one server."""
+
+    hosts: tuple[str, ...] = ()
+    private_hosts: tuple[str, ...] = ()
+    """Hosts (and the mail server, if it is named here too) whose addresses may be of this machine and its networks."""
+    tls_ca: str = ""
+    """Who must have signed their certificates (PEM). Empty: this machine's trust."""
+    mail_server: str = ""
+    mail_from: str = ""
+    mail_user: str = ""
+    mail_password_file: str = ""
 
 
 class Store(Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,6 +191,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     inference: Inference = Inference()
     console: Console = Console()
     operator: Operator = Operator()
+    openid: OpenId = OpenId()
+    notices: Notices = Notices()
     store: Store = Store()
     money: Holding = Holding()
     engines: dict[str, EngineSettings] = msgspec.field(default_factory=_builtin_engines)
@@ -172,16 +231,24 @@ def _check(settings: Settings) -> None:
     for name, listener in _listeners(settings).items():
         _check_address(name, listener.listen)
     inference = settings.inference
-    if bool(inference.tls_cert) != bool(inference.tls_key):
-        raise Misconfigured("inference.tls_cert and inference.tls_key go together; set both.")
+    _check_pair("inference", inference)
     if not (inference.tls_cert or inference.plain_beyond_loopback or ip_address(inference.host).is_loopback):
         raise Misconfigured(
             f"inference.listen = {inference.listen} is reachable from other machines without TLS. "
             "Set inference.tls_cert and tls_key, or inference.plain_beyond_loopback = true behind a TLS proxy."
         )
-    for name in ("console", "operator"):
-        if not ip_address(_listeners(settings)[name].host).is_loopback:
-            raise Misconfigured(f"{name}.listen must be a loopback address: this listener has no TLS yet.")
+    _check_web("console", settings.console)
+    _check_web("operator", settings.operator)
+    operator = settings.operator
+    if not (operator.beyond_loopback or ip_address(operator.host).is_loopback):
+        raise Misconfigured(
+            f"operator.listen = {operator.listen} is reachable from other machines. If only operators reach that "
+            "address, set operator.beyond_loopback = true."
+        )
+    for setting in ("hosts", "private_hosts"):
+        for listed in getattr(settings.openid, setting):
+            _check_listed(f"openid.{setting}", listed)
+    _check_notices(settings.notices)
     for name, engine in settings.engines.items():
         if bool(engine.addresses) == bool(engine.weights):
             raise Misconfigured(f"engines.{name} needs either 'addresses' or 'weights'.")
@@ -190,6 +257,46 @@ def _check(settings: Settings) -> None:
 
 def _listeners(settings: Settings) -> dict[str, Listen]:
     return {"inference": settings.inference, "console": settings.console, "operator": settings.operator}
+
+
+def _check_pair(name: str, listener: Inference | WebListener) -> None:
+    if bool(listener.tls_cert) != bool(listener.tls_key):
+        raise Misconfigured(f"{name}.tls_cert and {name}.tls_key go together; set both.")
+
+
+def _check_web(name: str, listener: WebListener) -> None:
+    _check_pair(name, listener)
+    if not (listener.tls_cert or ip_address(listener.host).is_loopback):
+        raise Misconfigured(
+            f"{name}.listen = {listener.listen} is reachable from other machines without TLS. "
+            f"Set {name}.tls_cert and {name}.tls_key, or listen on loopback."
+        )
+    for host in listener.hosts:
+        if not _HOST_NAME.fullmatch(host):
+            raise Misconfigured(f"{name}.hosts: '{host}' must be a name like console.example.eu, without a port.")
+    if listener.public_url and not _PUBLIC_URL.fullmatch(listener.public_url):
+        raise Misconfigured(
+            f"{name}.public_url = '{listener.public_url}' must look like https://console.example.eu, without a path; "
+            "http:// is for localhost only."
+        )
+
+
+def _check_notices(notices: Notices) -> None:
+    for setting in ("hosts", "private_hosts"):
+        for listed in getattr(notices, setting):
+            _check_listed(f"notices.{setting}", listed)
+    if notices.mail_server:
+        _check_listed("notices.mail_server", notices.mail_server)
+    if bool(notices.mail_server) != bool(notices.mail_from):
+        raise Misconfigured("notices.mail_server and notices.mail_from go together; set both.")
+    if bool(notices.mail_user) != bool(notices.mail_password_file):
+        raise Misconfigured("notices.mail_user and notices.mail_password_file go together; set both.")
+
+
+def _check_listed(setting: str, listed: str) -> None:
+    host, _, port = listed.rpartition(":")
+    if not _HOST_NAME.fullmatch(host) or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise Misconfigured(f"{setting}: '{listed}' must look like login.example.eu:443 (a name and a port).")
 
 
 def _check_address(name: str, listen: str) -> None:

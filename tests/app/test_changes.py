@@ -55,6 +55,18 @@ def test_everything_else_stays(tmp_path: Path, toml: str) -> None:
     assert [name.partition(".")[0] for name in later] == [toml[1 : toml.index("]")]]
 
 
+def test_the_administration_changes_but_for_its_sockets(tmp_path: Path) -> None:
+    new = "[console]\nlisten = '[::1]:9'\nhosts = ['a.example']\n[openid]\nhosts = ['b.example:443']\n"
+    now, live, later = changes(tmp_path, "", new + "[operator]\nbeyond_loopback = true\npublic_url = 'https://c'\n")
+    assert live == ("console.hosts", "openid.hosts", "operator.public_url")
+    assert later == ("console.listen", "operator.beyond_loopback")
+    assert (now.console.listen, now.console.hosts, now.openid.hosts) == (
+        "127.0.0.1:8001",
+        ("a.example",),
+        ("b.example:443",),
+    )
+
+
 def test_all_that_is_said_to_change_live_is_followed() -> None:
     """A setting of the listener is one of its limits, or of those that the gateway looks at anew."""
     names = {field.name for field in msgspec.structs.fields(Inference)}

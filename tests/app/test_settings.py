@@ -54,7 +54,7 @@ def test_the_defaults_listen_on_loopback_only(tmp_path: Path) -> None:
     [
         ("infernce = {}", "infernce"),
         ("[inference]\nlissen = '127.0.0.1:1'", "lissen"),
-        ("[console]\ntls_cert = 'x'", "tls_cert"),
+        ("[console]\ntls_crt = 'x'", "tls_crt"),
         ("[engines.mine]\naddress = 'x'", "address"),
         ("home = '/elsewhere'", "home"),
     ],
@@ -179,11 +179,74 @@ def test_beyond_loopback_needs_tls_or_a_word(tmp_path: Path, consent: dict[str, 
 
 
 @pytest.mark.parametrize("half", ["TLS_CERT", "TLS_KEY"])
-def test_half_a_certificate_is_refused(tmp_path: Path, half: str) -> None:
-    assert "go together" in refusal(tmp_path, **{f"INFERENCE__{half}": "x"})
+@pytest.mark.parametrize("listener", ["INFERENCE", "CONSOLE", "OPERATOR"])
+def test_half_a_certificate_is_refused(tmp_path: Path, listener: str, half: str) -> None:
+    assert "go together" in refusal(tmp_path, **{f"{listener}__{half}": "x"})
+
+
+# ------------------------------------------------------------------------------------------- administration
+
+TLS = {"TLS_CERT": "c", "TLS_KEY": "k"}
 
 
 @pytest.mark.parametrize("listener", ["console", "operator"])
-def test_the_administration_stays_on_loopback(tmp_path: Path, listener: str) -> None:
-    sentence = refusal(tmp_path, **{f"{listener.upper()}__LISTEN": "0.0.0.0:1"})
-    assert sentence.startswith(f"{listener}.listen must be a loopback address")
+def test_the_administration_leaves_loopback_with_tls_only(tmp_path: Path, listener: str) -> None:
+    name = listener.upper()
+    address = {f"{name}__LISTEN": "0.0.0.0:1", "OPERATOR__BEYOND_LOOPBACK": "true"}
+    sentence = refusal(tmp_path, **address)
+    assert sentence.startswith(f"{listener}.listen = 0.0.0.0:1 is reachable from other machines without TLS")
+    ready = settings(tmp_path, **address, **{f"{name}__{part}": file for part, file in TLS.items()})
+    assert {"console": ready.console, "operator": ready.operator}[listener].host == "0.0.0.0"  # noqa: S104 - as set
+
+
+def test_the_operator_leaves_loopback_only_when_told_so(tmp_path: Path) -> None:
+    sentence = refusal(tmp_path, OPERATOR__LISTEN="192.0.2.1:1", OPERATOR__TLS_CERT="c", OPERATOR__TLS_KEY="k")
+    assert "operator.beyond_loopback = true" in sentence
+
+
+@pytest.mark.parametrize("host", ["a.example:80", "https://a.example", "a b", "", "*"])
+def test_a_host_is_a_name(tmp_path: Path, host: str) -> None:
+    assert refusal(tmp_path, f"[console]\nhosts = ['{host}']").startswith(f"console.hosts: '{host}' must be")
+
+
+@pytest.mark.parametrize(
+    ("console", "url"),
+    [
+        ("", "http://localhost:8001"),
+        ("listen = '[::1]:9'", "http://localhost:9"),
+        ("listen = '127.0.0.1:443'\ntls_cert = 'c'\ntls_key = 'k'", "https://localhost"),
+        ("listen = '192.0.2.1:9'\ntls_cert = 'c'\ntls_key = 'k'", "https://192.0.2.1:9"),
+        ("listen = '[2001:db8::1]:9'\ntls_cert = 'c'\ntls_key = 'k'", "https://[2001:db8::1]:9"),
+        ("hosts = ['a.example', 'b.example']\ntls_cert = 'c'\ntls_key = 'k'", "https://a.example:8001"),
+        ("public_url = 'https://a.example'", "https://a.example"),
+    ],
+)
+def test_the_public_url_has_a_default(tmp_path: Path, console: str, url: str) -> None:
+    assert settings(tmp_path, f"[console]\n{console}").console.url == url
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a.example", "https://a.example/", "https://a.example/x", "a.example", "https://"]
+)
+def test_a_public_url_is_https_and_has_no_path(tmp_path: Path, url: str) -> None:
+    assert "console.public_url" in refusal(tmp_path, CONSOLE__PUBLIC_URL=url)
+
+
+@pytest.mark.parametrize("listed", ["a.example", "a.example:0", "a.example:65536", "https://a.example:443", ":443"])
+@pytest.mark.parametrize("setting", ["hosts", "private_hosts"])
+def test_a_listed_host_is_a_name_and_a_port(tmp_path: Path, setting: str, listed: str) -> None:
+    assert refusal(tmp_path, f"[openid]\n{setting} = ['{listed}']").startswith(f"openid.{setting}: '{listed}'")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("hosts = ['hooks.example.eu']", "notices.hosts: 'hooks.example.eu'"),
+        ("private_hosts = ['https://hooks.example.eu:443']", "notices.private_hosts: 'https://"),
+        ("mail_server = 'smtp.example.eu'\nmail_from = 'a@b.example'", "notices.mail_server: 'smtp.example.eu'"),
+        ("mail_server = 'smtp.example.eu:587'", "notices.mail_server and notices.mail_from go together"),
+        ("mail_user = 'parvis'", "notices.mail_user and notices.mail_password_file go together"),
+    ],
+)
+def test_where_notices_go_is_written_whole(tmp_path: Path, text: str, said: str) -> None:
+    assert refusal(tmp_path, f"[notices]\n{text}").startswith(said)

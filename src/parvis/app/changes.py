@@ -6,9 +6,11 @@ from msgspec.structs import asdict, replace
 
 from parvis.settings import Settings
 
-FIXED = frozenset({"inference.listen", "inference.workers"})
+FIXED = frozenset(
+    {"inference.listen", "inference.workers", "console.listen", "operator.listen", "operator.beyond_loopback"}
+)
 """Of the sections that change live, what does not: the sockets are bound."""
-LIVE = ("inference", "engines")
+LIVE = ("inference", "console", "operator", "openid", "engines")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,21 @@ def compare(now: Settings, wanted: Settings) -> Changes:
     changed = {name for name, value in _flat(wanted).items() if _flat(now).get(name) != value}
     changed |= _flat(now).keys() - _flat(wanted).keys()
     live = {name for name in changed if name.partition(".")[0] in LIVE and name not in FIXED}
-    kept = {name.partition(".")[2]: value for name, value in _flat(now).items() if name in FIXED}
-    settings = replace(now, inference=replace(wanted.inference, **kept), engines=wanted.engines)
+    settings = replace(
+        now,
+        inference=replace(wanted.inference, **_fixed(now, "inference")),
+        console=replace(wanted.console, **_fixed(now, "console")),
+        operator=replace(wanted.operator, **_fixed(now, "operator")),
+        openid=wanted.openid,
+        engines=wanted.engines,
+    )
     return Changes(settings, tuple(sorted(live)), tuple(sorted(changed - live)))
+
+
+def _fixed(settings: Settings, section: str) -> dict[str, object]:
+    """The values of a section that a reload does not change, by their names in it."""
+    own = (name.partition(".") for name in FIXED)
+    return {name: getattr(getattr(settings, section), name) for place, _, name in own if place == section}
 
 
 def _flat(settings: Settings) -> dict[str, object]:

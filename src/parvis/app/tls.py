@@ -1,4 +1,4 @@
-"""The TLS of the inference listener: 1.3 and nothing older, and a certificate that was tried before it is used.
+"""The TLS of our listeners: 1.3 and nothing older, and a certificate that was tried before it is used.
 
 What OpenSSL gives by itself is kept: three suites (AES-256-GCM, ChaCha20-Poly1305, AES-128-GCM, in our order), the
 groups that it knows (X25519 first; with ML-KEM beside it from OpenSSL 3.5 on), no early data. TLS 1.3 itself has no
@@ -16,24 +16,25 @@ TICKETS_PER_HANDSHAKE = 1
 _PEM_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
-def server_context(certificate: str, key: str) -> ssl.SSLContext:
+def server_context(certificate: str, key: str, listener: str = "inference") -> ssl.SSLContext:
     """A context for one certificate chain and its key (PEM files), proved by a handshake with itself, in 3 ms.
 
     Raises Misconfigured, naming the file and the reason: it cannot be read, is no PEM, the key is encrypted or another
-    certificate's, the certificate is expired, not yet valid, too weak, or no server's.
+    certificate's, the certificate is expired, not yet valid, too weak, or no server's. `listener` is the section of the
+    settings that names the files.
     """
-    client = pinning_context(certificate)
+    client = pinning_context(certificate, listener)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = TICKETS_PER_HANDSHAKE
     context.set_alpn_protocols(["http/1.1"])
-    _load(context, certificate, key)
+    _load(context, certificate, key, listener)
     try:
         _shake_hands(client, context)
     except ssl.SSLCertVerificationError as problem:
         raise Misconfigured(
             f"The certificate {certificate} cannot be used: {problem.verify_message}. "
-            f"`parvis cert show {certificate}` tells more; renew it, or set inference.tls_cert to another."
+            f"`parvis cert show {certificate}` tells more; renew it, or set {listener}.tls_cert to another."
         ) from None
     except ssl.SSLError as problem:
         raise Misconfigured(
@@ -43,12 +44,12 @@ def server_context(certificate: str, key: str) -> ssl.SSLContext:
     return context
 
 
-def pinning_context(certificate: str) -> ssl.SSLContext:
+def pinning_context(certificate: str, listener: str = "inference") -> ssl.SSLContext:
     """A client that takes the first certificate of this file for the right one, whatever names are in it, and no other.
 
     Raises Misconfigured.
     """
-    found = _PEM_CERTIFICATE.search(_read(certificate))
+    found = _PEM_CERTIFICATE.search(_read(certificate, listener))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
@@ -64,7 +65,7 @@ def pinning_context(certificate: str) -> ssl.SSLContext:
     return context
 
 
-def _load(context: ssl.SSLContext, certificate: str, key: str) -> None:
+def _load(context: ssl.SSLContext, certificate: str, key: str, listener: str) -> None:
     """Give the context its chain and key. Raises Misconfigured."""
 
     def no_password() -> str:
@@ -73,7 +74,7 @@ def _load(context: ssl.SSLContext, certificate: str, key: str) -> None:
             "Store it without one (`openssl pkey -in KEY -out PLAIN`), readable by its owner alone."
         )
 
-    _read(key)
+    _read(key, listener)
     try:
         context.load_cert_chain(certificate, key, no_password)
     except (ssl.SSLError, OSError) as problem:
@@ -82,12 +83,12 @@ def _load(context: ssl.SSLContext, certificate: str, key: str) -> None:
         ) from None
 
 
-def _read(path: str) -> str:
+def _read(path: str, listener: str) -> str:
     try:
         return Path(path).read_text("ascii", "replace")
     except OSError as problem:
         raise Misconfigured(
-            f"The TLS file {path} cannot be read: {problem.strerror}. Check inference.tls_cert and inference.tls_key."
+            f"The TLS file {path} cannot be read: {problem.strerror}. Check {listener}.tls_cert and tls_key."
         ) from None
 
 

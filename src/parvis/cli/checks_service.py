@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 
 from parvis.adapters.engines.tls import engine_context
-from parvis.cli.checks_tls import check_served
+from parvis.cli.checks_tls import check_served, listeners
 from parvis.cli.finding import Finding, ok, problem, skipped
-from parvis.cli.operator_api import CHECK_S_MAX, OperatorApi
+from parvis.cli.operator_api import CHECK_S_MAX, NobodyAnswers, OperatorApi
 from parvis.cli.place import reachable
-from parvis.core.errors import Failure, Misconfigured, Unavailable
+from parvis.core.errors import Failure, Misconfigured
 from parvis.settings import EngineSettings, Listen, Settings
 
 PROBE_S_MAX = 3.0
@@ -22,14 +22,10 @@ PROBE_S_MAX = 3.0
 
 def check_service(settings: Settings) -> Iterator[Finding]:
     """Everything that somebody else answers."""
-    for name, listener in (
-        ("inference", settings.inference),
-        ("console", settings.console),
-        ("operator", settings.operator),
-    ):
-        yield check_port(name, listener, tls=bool(name == "inference" and settings.inference.tls_cert))
-    if settings.inference.tls_cert:
-        yield check_served(settings.inference)
+    for name, listener in listeners(settings).items():
+        yield check_port(name, listener, tls=bool(listener.tls_cert))
+        if listener.tls_cert:
+            yield check_served(name, listener)
     for name, engine in settings.engines.items():
         for address in engine.addresses:
             yield check_engine(name, engine, address)
@@ -98,7 +94,7 @@ def check_running(settings: Settings) -> Iterator[Finding]:
 def _readiness(api: OperatorApi) -> Finding:
     try:
         api.get("/readyz")
-    except Unavailable:
+    except NobodyAnswers:
         raise
     except Failure as failure:
         return problem("service", str(failure), "See the log of `parvis up`.")

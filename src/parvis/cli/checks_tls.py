@@ -12,18 +12,18 @@ from parvis.cli.certificate import read_certificate
 from parvis.cli.finding import Finding, ok, problem, skipped
 from parvis.cli.place import reachable
 from parvis.core.errors import Misconfigured
-from parvis.settings import EngineSettings, Inference, Settings
+from parvis.settings import EngineSettings, Inference, Settings, WebListener
 
 PROBE_S_MAX = 3.0
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def check_tls(settings: Settings) -> Iterator[Finding]:
-    """The files of the inference listener and of the way to engines."""
-    inference = settings.inference
-    if inference.tls_cert:
-        yield check_certificate(inference)
-        yield check_key("inference.tls_key", inference.tls_key)
+    """The files of the listeners and of the way to engines."""
+    for name, listener in listeners(settings).items():
+        if listener.tls_cert:
+            yield check_certificate(name, listener)
+            yield check_key(f"{name}.tls_key", listener.tls_key)
     for name, engine in settings.engines.items():
         if engine.tls is not None:
             yield check_engine_files(name, engine)
@@ -31,14 +31,19 @@ def check_tls(settings: Settings) -> Iterator[Finding]:
             yield check_key(f"engines.{name}.tls_key", engine.tls_key)
 
 
-def check_certificate(inference: Inference) -> Finding:
+def listeners(settings: Settings) -> dict[str, Inference | WebListener]:
+    """All three, by the name of their section."""
+    return {"inference": settings.inference, "console": settings.console, "operator": settings.operator}
+
+
+def check_certificate(name: str, listener: Inference | WebListener) -> Finding:
     """It can be served, and will be for a while."""
-    what = "inference.tls_cert"
+    what = f"{name}.tls_cert"
     try:
-        server_context(inference.tls_cert, inference.tls_key)
+        server_context(listener.tls_cert, listener.tls_key, name)
     except Misconfigured as wrong:
-        return problem(what, str(wrong), f"`parvis cert show {inference.tls_cert}` may tell more.")
-    return _lasting(what, inference.tls_cert)
+        return problem(what, str(wrong), f"`parvis cert show {listener.tls_cert}` may tell more.")
+    return _lasting(what, listener.tls_cert)
 
 
 def check_engine_files(name: str, engine: EngineSettings) -> Finding:
@@ -63,13 +68,13 @@ def check_key(what: str, path: str) -> Finding:
     return ok(what, "readable by its owner alone")
 
 
-def check_served(inference: Inference) -> Finding:
+def check_served(name: str, listener: Inference | WebListener) -> Finding:
     """A service that runs serves the certificate that is in the file."""
-    what = "served certificate"
-    host, _, port = reachable(inference).rpartition(":")
+    what = "served certificate" if name == "inference" else f"served certificate of {name}"
+    host, _, port = reachable(listener).rpartition(":")
     try:
         served = ssl.get_server_certificate((host.strip("[]"), int(port)), timeout=PROBE_S_MAX)
-        kept = read_certificate(Path(inference.tls_cert)).pem
+        kept = read_certificate(Path(listener.tls_cert)).pem
     except (OSError, Misconfigured) as error:
         return skipped(what, f"could not be compared: {error}")
     if served.split() != kept.split():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from parvis.settings import Listen, Settings, load
+from parvis.settings import Listen, Settings, WebListener, load
 
 
 def settings_of(ctx: click.Context) -> Settings:
@@ -20,3 +20,8 @@ def reachable(listener: Listen) -> str:
     if host.is_unspecified:
         host = ip_address("::1" if host.version == 6 else "127.0.0.1")  # noqa: PLR2004 - IPv6
     return f"[{host}]:{listener.port}" if ":" in str(host) else f"{host}:{listener.port}"
+
+
+def base_of(listener: WebListener) -> str:
+    """`http://HOST:PORT` of a listener of the administration, or `https://` where it has TLS."""
+    return f"{'https' if listener.tls_cert else 'http'}://{reachable(listener)}"

@@ -5,9 +5,10 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from parvis.core.errors import BadRequest, NotPermitted
+from parvis.domain.identity.site import Site
 
 
-def check_host(hosts: Sequence[str], origins: Sequence[str], listen_host: str) -> None:
+def check_host(hosts: Sequence[str], origins: Sequence[str], site: Site) -> None:
     """Demand one `Host` that is a loopback name or address or ours, and no `Origin` but the same.
 
     Raises BadRequest without exactly one Host, NotPermitted otherwise.
@@ -15,9 +16,10 @@ def check_host(hosts: Sequence[str], origins: Sequence[str], listen_host: str) -
     if len(hosts) != 1:
         raise BadRequest("Send exactly one Host header.", code="invalid_host")
     name = _hostname(hosts[0])
-    if name is None or not (name == listen_host.lower() or _is_loopback(name)):
+    if name is None or not (name in site.names or _is_loopback(name)):
         raise NotPermitted(
-            "This listener answers to loopback names and to its own address only. Check the Host header.",
+            "This listener answers to loopback names, to its own address and to the hosts of its settings only. "
+            "Check the Host header.",
             code="host_not_allowed",
         )
     for origin in origins:
