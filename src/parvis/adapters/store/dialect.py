@@ -174,6 +174,29 @@ def claim_migration(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})
 
 
+def forbid_changes(connection: Connection, table: str) -> None:
+    """From now on rows of this table can be added, and neither changed nor removed: not by our code, nor by another.
+
+    What tries gets an integrity error. Who owns the database can still drop the triggers, or empty the table on
+    PostgreSQL (TRUNCATE).
+    """
+    refusal = f"rows of {table} are never changed"
+    if connection.dialect.name == "postgresql":
+        raised = f"BEGIN RAISE EXCEPTION '{refusal}' USING ERRCODE = 'integrity_constraint_violation'; END"
+        connection.exec_driver_sql(
+            f"CREATE FUNCTION {table}_grows() RETURNS trigger LANGUAGE plpgsql AS $$ {raised} $$"
+        )
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER {table}_grows BEFORE UPDATE OR DELETE ON {table} EXECUTE FUNCTION {table}_grows()"
+        )
+        return
+    for verb in ("UPDATE", "DELETE"):
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table}"
+            f" BEGIN SELECT RAISE(ABORT, '{refusal}'); END"
+        )
+
+
 # -------------------------------------------------------------------------------------------------- 5: errors
 
 

@@ -5,20 +5,37 @@ from typing import Any
 
 import msgspec
 
+from parvis.domain.identity.permission import Permission
+from parvis.domain.identity.principal import ANYBODY
 from parvis.wire.shown import ProblemBody
 
 Json = dict[str, Any]
 _REFUSALS = {
     HTTPStatus.BAD_REQUEST: "The request cannot be understood or honoured.",
     HTTPStatus.UNAUTHORIZED: "No credential, or none that is known.",
-    HTTPStatus.FORBIDDEN: "Not with this credential, from this host, or from this page.",
+    HTTPStatus.FORBIDDEN: "Not with this credential, in this place, from this host or page, or without a fresh proof.",
     HTTPStatus.NOT_FOUND: "No such object, or none that the caller may know of.",
-    HTTPStatus.CONFLICT: "It clashes with something that exists.",
+    HTTPStatus.CONFLICT: "It clashes with something that exists, or with an earlier request of the same key.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many attempts have failed. Wait for as long as `retry-after` says.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "The service failed.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "A part that is needed is away.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "A part that is needed is away; nothing that changes something goes unrecorded.",
 }
 _FRAMEWORKS_OWN = ("HTTPValidationError", "ValidationError")
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Names what is done, so that it is done once: for a day the same request gets the same answer.",
+    "schema": {"type": "string", "maxLength": 255},
+}
+_LANGUAGE = {
+    "name": "Accept-Language",
+    "in": "header",
+    "required": False,
+    "description": "Refusals are said in English (`en`) or in French (`fr`).",
+    "schema": {"type": "string"},
+}
 
 
 def corrected(document: Json) -> Json:
@@ -33,15 +50,30 @@ def corrected(document: Json) -> Json:
     }
     document["security"] = [{"credential": []}]
     for path in document["paths"].values():
-        for operation in path.values():
-            responses = operation["responses"]
-            responses.pop("422", None)
-            responses.update(
-                {str(int(status)): {"$ref": f"#/components/responses/{int(status)}"} for status in _REFUSALS}
-            )
+        for method, operation in path.items():
+            _correct(method, operation)
     return document
+
+
+def _correct(method: str, operation: Json) -> None:
+    """One route: who may, what it refuses with, and the headers that it reads."""
+    opened = ANYBODY.may_somewhere(Permission(operation["x-permission"]))
+    never = {HTTPStatus.UNAUTHORIZED} if opened else set()
+    never |= {HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE} if method == "get" else set()
+    operation["responses"].pop("422", None)
+    operation["responses"] |= {
+        str(int(status)): {"$ref": f"#/components/responses/{int(status)}"} for status in _REFUSALS.keys() - never
+    }
+    headers = [_LANGUAGE, *([_IDEMPOTENCY_KEY] if method == "post" and not opened else [])]
+    operation["parameters"] = [*operation.get("parameters", []), *headers]
+    if opened:
+        operation["security"] = []
 
 
 def _refusal(sentence: str) -> Json:
     schema = {"$ref": f"#/components/schemas/{ProblemBody.__name__}"}
-    return {"description": sentence, "content": {"application/json": {"schema": schema}}}
+    return {
+        "description": sentence,
+        "headers": {"Content-Language": {"schema": {"type": "string", "enum": ["en", "fr"]}}},
+        "content": {"application/json": {"schema": schema}},
+    }

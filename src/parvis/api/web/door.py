@@ -1,6 +1,6 @@
 """The front door of both administration listeners: what a request passes on its way in and out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -9,33 +9,32 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from parvis.api.web.description import corrected
+from parvis.api.web.desk import FrontDesk
+from parvis.api.web.guarded import GuardedRoute, permission_of
 from parvis.api.web.hosts import check_host
 from parvis.api.web.problems import on_bug, on_failure, on_http, on_invalid, problem
-from parvis.api.web.routes import Guard, GuardedRoute, Route, permission_of
+from parvis.api.web.routes import Route
 from parvis.core.errors import Failure
 from parvis.domain.identity.permission import Permission
+from parvis.flows.record import Recorder
 
 BODY_BYTES_MAX = 1 << 20
+NOTHING_LOADED = "default-src 'none'; frame-ancestors 'none'"
+"""What a browser may load for an answer that says nothing else: nothing. Answers are data."""
+ONE_YEAR = "max-age=31536000"
+"""For so long a browser that was here over TLS comes back over TLS only."""
 
 
 class Door(FastAPI):
     """An application whose every answer has a request id, and whose every route has a permission.
 
-    `listen_host` is the address that the listener was given. Raises PermissionMissing for an open route.
+    Raises PermissionMissing for an open route.
     """
 
-    def __init__(
-        self,
-        title: str,
-        routes: Sequence[Route],
-        guard: Guard,
-        listen_host: str,
-        new_request_id: Callable[[], str],
-    ) -> None:
+    def __init__(self, title: str, routes: Sequence[Route], desk: FrontDesk) -> None:
         # The framework can send what it sees to a collector that the environment names. Nothing leaves here.
         silent: TelemetryConfig = {
             "tracing": False,
@@ -47,12 +46,11 @@ class Door(FastAPI):
         super().__init__(
             title=title, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, telemetry=silent
         )
-        self.state.guard = guard
-        self._listen_host = listen_host
-        self._new_request_id = new_request_id
-        self.router.route_class = GuardedRoute
-        for route in (*routes, Route("GET", "/openapi.json", openapi, Permission.OPENAPI_READ)):
-            self._declare(route)
+        self.state.desk = desk
+        self.state.recorder = Recorder(desk.store, desk.clock, desk.randomness)
+        self._desk = desk
+        for route in (*routes, DESCRIPTION):
+            self.router.routes.append(GuardedRoute(route))
         for served in self.routes:
             permission_of(served)
         self.add_exception_handler(Failure, on_failure)
@@ -64,14 +62,14 @@ class Door(FastAPI):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        request_id = self._new_request_id()
+        request_id = self._desk.new_request_id()
         scope["parvis.request_id"] = request_id
-        labelled = _labelled(send, request_id)
+        labelled = _labelled(send, request_id, secure=self._desk.site.secure)
         headers = Headers(scope=scope)
         try:
-            check_host(headers.getlist("host"), headers.getlist("origin"), self._listen_host)
+            check_host(headers.getlist("host"), headers.getlist("origin"), self._desk.site)
         except Failure as failure:
-            await problem(failure)(scope, receive, labelled)
+            await problem(failure, headers)(scope, receive, labelled)
             return
         await super().__call__(scope, _bounded(receive), labelled)
 
@@ -81,18 +79,6 @@ class Door(FastAPI):
             self.openapi_schema = corrected(super().openapi())
         return self.openapi_schema
 
-    def _declare(self, route: Route) -> None:
-        answer = route.answer.__annotations__.get("return")
-        self.add_api_route(
-            route.path,
-            route.answer,
-            methods=[route.method],
-            status_code=route.status,
-            response_model=None,
-            response_class=answer if isinstance(answer, type) and issubclass(answer, Response) else JSONResponse,
-            openapi_extra={"x-permission": route.permission},
-        )
-
 
 async def openapi(request: Request) -> dict[str, Any]:
     """This listener's own description."""
@@ -100,13 +86,25 @@ async def openapi(request: Request) -> dict[str, Any]:
     return description
 
 
-def _labelled(send: Send, request_id: str) -> Send:
+DESCRIPTION = Route("GET", "/openapi.json", openapi, Permission.OPENAPI_READ)
+"""What every listener has besides its own routes."""
+
+
+def _labelled(send: Send, request_id: str, *, secure: bool) -> Send:
+    """What every answer says besides: none is kept, framed, guessed at or told to other sites."""
+
     async def labelled(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = request_id
             headers["cache-control"] = "no-store"
             headers["x-content-type-options"] = "nosniff"
+            headers["x-frame-options"] = "DENY"
+            headers["referrer-policy"] = "same-origin"
+            headers["cross-origin-resource-policy"] = "same-origin"
+            headers.setdefault("content-security-policy", NOTHING_LOADED)
+            if secure:
+                headers["strict-transport-security"] = ONE_YEAR
         await send(message)
 
     return labelled

@@ -5,12 +5,14 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from parvis.api.statuses import headers_of, status_of
+from parvis.api.web.languages import ENGLISH, FRENCH, in_french, preferred
 from parvis.core.errors import BadRequest, Failure, MethodNotAllowed, NotFound, ServerBug, TooLarge
 from parvis.wire.problem import problem_json
 
@@ -22,35 +24,39 @@ _CODES = {
 _PLACES = ("body", "query", "path")
 
 
-def problem(failure: Failure) -> Response:
-    """The HTTP answer of a failure."""
+def problem(failure: Failure, asked: Headers) -> Response:
+    """The HTTP answer of a failure, in the language that the request's headers ask for."""
     status, kind = status_of(failure)
-    body = problem_json(str(failure), kind, failure.code, failure.param)
+    french = in_french(str(failure)) if preferred(asked.get("accept-language", "")) == FRENCH else None
+    body = problem_json(french or str(failure), kind, failure.code, failure.param)
     headers = {name.decode(): value.decode() for name, value in headers_of(failure)}
+    headers |= {"content-language": FRENCH if french else ENGLISH, "vary": "Accept-Language"}
     return Response(body, status, headers, media_type="application/json")
 
 
-async def on_failure(_: Request, failure: Exception) -> Response:
+async def on_failure(request: Request, failure: Exception) -> Response:
     """A story said no."""
-    return problem(failure if isinstance(failure, Failure) else ServerBug("Something broke on our side."))
+    said = failure if isinstance(failure, Failure) else ServerBug("Something broke on our side.")
+    return problem(said, request.headers)
 
 
-async def on_invalid(_: Request, error: Exception) -> Response:
+async def on_invalid(request: Request, error: Exception) -> Response:
     """A body or a query has not the form that its route declares."""
     problems = error.errors() if isinstance(error, RequestValidationError) else ()
-    return problem(_invalid(problems))
+    return problem(_invalid(problems), request.headers)
 
 
 async def on_http(request: Request, error: Exception) -> Response:
     """The framework found no route for it, or could not read it."""
     status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.INTERNAL_SERVER_ERROR
-    return problem(_http_failure(request, status))
+    return problem(_http_failure(request, status), request.headers)
 
 
 async def on_bug(request: Request, _: Exception) -> Response:
     """Nobody foresaw this. Its text stays here: it may hold what the caller sent."""
     request_id = request.scope["parvis.request_id"]
-    return problem(ServerBug(f"Something broke on our side. Quote {request_id} to your operator."))
+    bug = ServerBug(f"Something broke on our side. Quote {request_id} to your operator.")
+    return problem(bug, request.headers)
 
 
 def _http_failure(request: Request, status: int) -> Failure:

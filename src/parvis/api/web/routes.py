@@ -1,24 +1,31 @@
-"""A route of the administration names the permission that it needs; without one it cannot be served."""
+"""What a route of the administration declares. Without a permission, or an action where it changes something, none is.
 
-from collections.abc import Awaitable, Callable, Coroutine
+    Route("DELETE", "/v1/keys/{key_id}", keys.revoke, May.KEYS_WRITE, target=key_place, action="api_key.deleted")
+
+What comes of it for a request is in `parvis.api.web.admission`, `acts` and `repetition`, in this order.
+"""
+
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi.routing import APIRoute
+from fastapi import Depends
 from starlette.requests import Request
-from starlette.responses import Response
 
-from parvis.core.errors import NotPermitted
 from parvis.domain.identity.permission import Permission
 from parvis.domain.identity.place import Target
-from parvis.domain.identity.principal import ANYBODY, Principal
-
-Guard = Callable[[Request], Awaitable[Principal]]
-"""Who is asking? Raises NotAuthenticated."""
-
+from parvis.domain.identity.principal import Principal
 
 TargetOf = Callable[[Request], Awaitable[Target | None]]
-"""Whose thing does this call touch? Read from the path alone; None when there is no such thing."""
+"""Whose thing does this call touch? Read from the path and the principal alone; None when there is no such thing."""
+
+
+class PermissionMissing(TypeError):
+    """A route was declared that anybody could use. The program is wrong and does not start."""
+
+
+class ActionMissing(TypeError):
+    """A route was declared whose effect the record could not name. The program is wrong and does not start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,37 +40,54 @@ class Route:
     target: TargetOf | None = None
     """Where the permission must reach. Without one it must reach somewhere, and the answer shows what it reaches."""
     action: str = ""
-    """How the record calls what this does, like `api_key.created`. Every route that changes something has one."""
+    """How the record calls what this does, like `api_key.created`. Every route that changes something has one.
+
+    Only where people sign in the story itself writes the record: who tries is nobody until it has ended.
+    """
     step_up: bool = False
     """Whether a person must have shown a second factor within the last minutes."""
+    secret_answer: bool = False
+    """Whether the answer holds a secret, so that no copy of it is kept for who asks again."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.permission, Permission):
+            raise PermissionMissing(f"{self.path} declares no permission")
+        if self.method != "GET" and not self.action and self.permission is not Permission.SIGN_IN:
+            raise ActionMissing(f"{self.method} {self.path} declares no action")
 
 
-class PermissionMissing(TypeError):
-    """A route was declared that anybody could use. The program is wrong and does not start."""
+def actor_of(request: Request) -> Principal:
+    """Who asks."""
+    principal: Principal = request.state.principal
+    return principal
 
 
-class GuardedRoute(APIRoute):
-    """Asks who it is before it reads a body, on the route that matched, whatever the path looked like."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        answer = super().get_route_handler()
-        permission = permission_of(self)
-
-        async def guarded(request: Request) -> Response:
-            guard: Guard = request.app.state.guard
-            principal = ANYBODY if ANYBODY.may_somewhere(permission) else await guard(request)
-            if not principal.may_somewhere(permission):
-                raise NotPermitted(f"This needs the permission '{permission}', which your credential has not.")
-            request.state.principal = principal
-            return await answer(request)
-
-        return guarded
+def target_of(request: Request) -> Target:
+    """Where the thing lies that the request is about. A route that declares no target has none to ask for."""
+    target: Target | None = request.state.target
+    if target is None:
+        raise LookupError(f"{request.scope['route'].path} declares no target")
+    return target
 
 
-def permission_of(route: object) -> Permission:
-    """What a route of an application demands. Raises PermissionMissing."""
-    extra = (route.openapi_extra or {}) if isinstance(route, GuardedRoute) else {}
-    permission = extra.get("x-permission")
-    if not isinstance(permission, Permission):
-        raise PermissionMissing(f"{getattr(route, 'path', route)} declares no permission")
-    return permission
+def lies_in(request: Request, target: Target) -> None:
+    """Say where the thing turned out to lie that the path does not name: there the record's outcome stands."""
+    request.state.target = target
+
+
+def details_of(request: Request) -> dict[str, str]:
+    """What the record will say of this act besides: short public texts, never a secret."""
+    details: dict[str, str] = request.state.details
+    return details
+
+
+def objects_of(request: Request) -> dict[str, str]:
+    """Ids of what the act turned out to be about, by their names, like `{"key_id": ...}`."""
+    objects: dict[str, str] = request.state.objects
+    return objects
+
+
+TheActor = Annotated[Principal, Depends(actor_of)]
+TheTarget = Annotated[Target, Depends(target_of)]
+TheDetails = Annotated[dict[str, str], Depends(details_of)]
+TheObjects = Annotated[dict[str, str], Depends(objects_of)]

@@ -15,6 +15,22 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something, as the record names them."""
+
+    kind: str
+    name: str
+    """The name of the principal; `anybody` before one is known."""
+    address: str = ""
+    """Where the call came from; empty inside the service."""
+    request_id: str = ""
+
+
+SERVICE = Actor("service", "service")
+"""What happens by itself, because its time has come."""
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A line is never changed and never removed before its time. It holds no secret and no content."""
 
@@ -28,9 +44,7 @@ class Entry:
     """Object and verb in the past, as the field writes it: `api_key.created`, `login.failed`."""
     actor_kind: str
     actor: str
-    """The name of the principal; `anybody` before one is known."""
     address: str
-    """Where the call came from; empty inside the service."""
     request_id: str
     organisation_id: str = ""
     """Whose record it stands in, beside the operator's; empty: the operator's alone."""

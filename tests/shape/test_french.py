@@ -1,0 +1,276 @@
+"""Every sentence that the administration refuses with is there in French too.
+
+`python tests/shape/test_french.py` prints what is missing, in the form of the catalogue: translate it and put it in.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from parvis.api.web.languages import catalogue, in_french, preferred, template
+from parvis.core import errors
+
+SOURCE = Path(__file__).parents[2] / "src" / "parvis"
+CATALOGUE = SOURCE / "api" / "web" / "french.po"
+ROOMS = (
+    *("api/web/", "api/console/", "api/operator/", "flows/", "domain/identity/", "domain/catalog/"),
+    *("adapters/store/", "adapters/openid/", "adapters/passkeys/", "adapters/passwords/", "adapters/outbound/"),
+)
+INFERENCE = ("serve", "permit", "purse", "trail", "fleet", "directory", "ingest")
+"""Stories whose refusals go to programs, in English."""
+RULES = ("faults", "clashes")
+"""How functions end that say what is wrong, one sentence for each thing."""
+NOT_SAID = ("Misconfigured",)
+"""Failures that the administration never answers with."""
+FIXED_CHARS_MIN = 8
+"""A sentence that is nearly all quotation would be taken for any other."""
+
+
+class Found(NamedTuple):
+    """Sentences, each with a place where it is raised; and places whose sentence cannot be read from the source."""
+
+    sentences: dict[str, str]
+    unread: list[str]
+
+
+UNREAD = {
+    "flows/catalogue.py": "passes on what the rules of the catalogue say",
+    "flows/keys.py": "passes on what the rules of patterns, networks and schedules say",
+    "flows/organisations.py": "the same",
+}
+"""Places, each with the reason why its sentence need not stand in the catalogue."""
+
+
+def failures(trees: Mapping[str, ast.Module]) -> set[str]:
+    """The names of all classes of failures, also of those that a module makes for itself."""
+    known = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.Failure)}
+    made = [node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    known |= {node.name for node in made if any(ast.unparse(base) in known for base in node.bases)}
+    return known - set(NOT_SAID)
+
+
+def called(node: ast.AST) -> str:
+    return node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+
+
+def hole(node: ast.expr) -> str:
+    """A name for what is quoted."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+        case ast.Subscript(value=inner) | ast.Call(args=[inner, *_]) | ast.BinOp(left=inner):
+            return hole(inner)
+        case ast.Call(func=ast.Attribute(value=inner)):
+            return hole(inner)
+        case (
+            ast.GeneratorExp(elt=inner)
+            | ast.ListComp(elt=inner)
+            | ast.IfExp(body=inner)
+            | ast.BoolOp(values=[inner, *_])
+        ):
+            return hole(inner)
+    return "value"
+
+
+def written(node: ast.JoinedStr) -> str:
+    """An f-string as a template; the same name for another value gets a number."""
+    said, names = "", dict[str, str]()
+    for part in node.values:
+        if isinstance(part, ast.Constant):
+            said += str(part.value)
+        elif isinstance(part, ast.FormattedValue):
+            name, value = hole(part.value).strip("_").lower(), ast.unparse(part.value)
+            while names.setdefault(name, value) != value:
+                name += "2"
+            said += f"{{{name}}}"
+    return said
+
+
+class Reader:
+    """Reads the sentences of one module."""
+
+    def __init__(self, tree: ast.Module, kinds: set[str]) -> None:
+        self._kinds = kinds
+        self._tree = tree
+        self._functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+        self._inside = {node: function for function in self._functions for node in ast.walk(function)}
+        self._constants = {
+            target.id: node.value
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+
+    def read(self) -> Iterator[tuple[int, str | None]]:
+        """The line and the sentence of each failure that is made; None for a sentence that is made elsewhere."""
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.Call) and called(node) in self._kinds:
+                for said in self._said(node.args[0], node) if node.args else [None]:
+                    yield node.lineno, said
+
+    def read_faults(self) -> Iterator[tuple[int, str]]:
+        """The sentences in which a rule of the domain says what is wrong: a story passes them on."""
+        for function in self._functions:
+            if function.name.endswith(RULES):
+                steps = function.body[1:] if ast.get_docstring(function) else function.body
+                nodes = [node for step in steps for node in ast.walk(step)]
+                inside = {part for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+                for node in nodes:
+                    said = written(node) if isinstance(node, ast.JoinedStr) else getattr(node, "value", None)
+                    if isinstance(said, str) and said.endswith(".") and node not in inside:
+                        yield function.lineno, said
+
+    def _said(self, node: ast.expr, at: ast.AST) -> Iterator[str | None]:
+        match node:
+            case ast.Constant(value=str(text)):
+                yield text
+            case ast.JoinedStr():
+                yield written(node)
+            case ast.IfExp(body=one, orelse=other):
+                yield from self._said(one, at)
+                yield from self._said(other, at)
+            case ast.Name(id=name) if name in self._constants:
+                yield from self._said(self._constants[name], at)
+            case ast.Name(id=name) if at in self._inside:
+                yield from self._given(self._inside[at], name)
+            case _:
+                yield None
+
+    def _given(self, function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> Iterator[str | None]:
+        """What a parameter is called with, everywhere in the module."""
+        names = [argument.arg for argument in function.args.args]
+        calls = [node for node in ast.walk(self._tree) if isinstance(node, ast.Call) and called(node) == function.name]
+        if name not in names or not calls:
+            yield None
+            return
+        for node in calls:
+            given = [keyword.value for keyword in node.keywords if keyword.arg == name]
+            given += node.args[names.index(name) :][:1]
+            yield from self._said(given[0], node) if given else iter([None])
+
+
+def found_in(trees: Mapping[str, ast.Module]) -> Found:
+    """All sentences of the administration."""
+    kinds = failures(trees)
+    found = Found({}, [])
+    for path, tree in trees.items():
+        if not path.startswith(ROOMS) or path.removeprefix("flows/").removesuffix(".py") in INFERENCE:
+            continue
+        reader = Reader(tree, kinds)
+        for line, said in (*reader.read(), *reader.read_faults()):
+            if said is None:
+                found.unread.append(f"{path}:{line}")
+            else:
+                found.sentences.setdefault(said, f"{path}:{line}")
+    return found
+
+
+def known() -> dict[str, str]:
+    return dict(catalogue(CATALOGUE.read_text("utf-8")))
+
+
+def bare(sentence: str) -> tuple[str, ...]:
+    """What stands around its quotations: whatever they are called, it is the same sentence."""
+    return template(sentence).texts
+
+
+def missing(found: Mapping[str, str]) -> dict[str, str]:
+    """Sentences that the catalogue lacks, with their places."""
+    there = {bare(english) for english in known()}
+    return {said: place for said, place in found.items() if bare(said) not in there}
+
+
+def test_every_sentence_is_there_in_french(trees: dict[str, ast.Module]) -> None:
+    """`python tests/shape/test_french.py` prints what to add."""
+    assert missing(found_in(trees).sentences) == {}
+
+
+def test_no_translation_is_left_over(trees: dict[str, ast.Module]) -> None:
+    said = {bare(sentence) for sentence in found_in(trees).sentences}
+    assert [english for english in known() if bare(english) not in said] == []
+
+
+def test_every_sentence_can_be_read_from_the_source(trees: dict[str, ast.Module]) -> None:
+    assert {place.partition(":")[0] for place in found_in(trees).unread} - UNREAD.keys() == set()
+
+
+def test_a_translation_quotes_the_same() -> None:
+    for english, french in known().items():
+        assert sorted(template(english).names) == sorted(template(french).names), english
+        assert french
+        assert french != english
+
+
+def test_sentences_are_more_than_their_quotations() -> None:
+    short = [english for english in known() if sum(map(len, template(english).texts)) < FIXED_CHARS_MIN]
+    assert short == []
+
+
+def test_every_sentence_is_recognised_when_it_is_said() -> None:
+    """Also when what it quotes looks like the sentence itself."""
+    for english, french in known().items():
+        for quoted in ("x", "", 'l\'été {x} "ou"\n'):
+            values = dict.fromkeys(template(english).names, quoted)
+            assert in_french(english.format_map(values)) == french.format_map(values), english
+
+
+def test_a_missing_sentence_is_found() -> None:
+    source = (
+        "from parvis.core.errors import NotFound as NotFound, Conflict\n"
+        "WORDS = 'Said by name.'\n"
+        "class Gone(NotFound): ...\n"
+        "def lost(why):\n    return Conflict(why)\n"
+        "def act(x):\n"
+        "    raise NotFound(f\"There is no {x.kind} '{x[:9]}' of {len(x)}.\")\n"
+        "    raise Gone('One.' if x else 'Two.')\n"
+        "    raise Conflict(WORDS)\n"
+        "    raise lost('Said elsewhere.')\n"
+        "    raise Conflict(str(x))\n"
+    )
+    found = found_in({"flows/planted.py": ast.parse(source)})
+    assert found.sentences.keys() == {
+        "There is no {kind} '{x}' of {x2}.",
+        "One.",
+        "Two.",
+        "Said by name.",
+        "Said elsewhere.",
+    }
+    assert found.unread == ["flows/planted.py:11"]
+    assert missing(found.sentences) == found.sentences
+
+
+def test_the_language_is_the_one_that_weighs_most() -> None:
+    spoken = {
+        "": "en",
+        "fr": "fr",
+        "fr-FR,fr;q=0.9,en;q=0.8": "fr",
+        "en, fr": "en",
+        "fr, en": "fr",
+        "de, fr;q=0.5, en;q=0.7": "en",
+        "en;q=0.1, fr-CH;q=0.2": "fr",
+        "fr;q=0": "en",
+        "fr;q=nan": "en",
+        "frisian": "en",
+        "*": "en",
+        ",;q=,\x00": "en",
+    }
+    assert {said: preferred(said) for said in spoken} == spoken
+
+
+def missing_entries() -> str:
+    """What to add to the catalogue."""
+    trees = {path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text()) for path in sorted(SOURCE.rglob("*.py"))}
+    found = found_in(trees)
+    lacking = missing(found.sentences).items()
+    texts = [f'# {place}\nmsgid "{_escaped(said)}"\nmsgstr ""\n' for said, place in lacking]
+    return "\n".join(texts) + "".join(f"# unread: {place}\n" for place in found.unread)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+if __name__ == "__main__":
+    print(missing_entries())
