@@ -9,10 +9,14 @@ from sqlalchemy import Connection, Row, insert, select, update
 from parvis.adapters.store.database import Room
 from parvis.adapters.store.identity import effective_tenants, next_version, tenant_of, version_of
 from parvis.adapters.store.identity_tables import api_keys, key_uses
+from parvis.adapters.store.people_tables import TABLES
 from parvis.core.errors import Conflict, NotFound
 from parvis.domain.identity.api_key import ApiKey, KeySecret
+from parvis.domain.identity.organisation import Standing
+from parvis.domain.identity.person import Realm
 from parvis.domain.identity.rotation import Schedule
 from parvis.domain.identity.scope import Endpoint, KeyScope
+from parvis.domain.identity.succession import moments
 from parvis.flows.ports import Changes, KeyUse
 
 
@@ -34,6 +38,14 @@ class Keys(Room):
     async def keys_page(self, tenant_ids: Sequence[str] | None, after: str | None, limit: int) -> list[ApiKey]:
         """See the port."""
         return await self.database.read(_keys_page, tenant_ids, after, limit)
+
+    async def keys_in_force(self, after: str | None, limit: int) -> list[ApiKey]:
+        """See the port."""
+        return await self.database.read(_keys_in_force, after, limit)
+
+    async def keys_owned(self, user_id: str) -> list[ApiKey]:
+        """See the port."""
+        return await self.database.read(_keys_owned, user_id)
 
     async def swap_key(self, before: ApiKey, after: ApiKey) -> None:
         """See the port."""
@@ -65,12 +77,12 @@ def _add_key(connection: Connection, key: ApiKey) -> None:
 
 
 def _keys(connection: Connection) -> list[ApiKey]:
-    return [_key(row) for row in connection.execute(select(api_keys).order_by(api_keys.c.key_id))]
+    return [read_key_row(row) for row in connection.execute(select(api_keys).order_by(api_keys.c.key_id))]
 
 
 def _found(connection: Connection, key_id: str) -> ApiKey | None:
     row = connection.execute(select(api_keys).where(api_keys.c.key_id == key_id)).one_or_none()
-    return None if row is None else _key(row)
+    return None if row is None else read_key_row(row)
 
 
 def _keys_page(connection: Connection, tenant_ids: Sequence[str] | None, after: str | None, limit: int) -> list[ApiKey]:
@@ -79,7 +91,26 @@ def _keys_page(connection: Connection, tenant_ids: Sequence[str] | None, after: 
         rows = rows.where(api_keys.c.tenant_id.in_(tenant_ids))
     if after is not None:
         rows = rows.where(api_keys.c.key_id > after)
-    return [_key(row) for row in connection.execute(rows)]
+    return [read_key_row(row) for row in connection.execute(rows)]
+
+
+def _keys_owned(connection: Connection, user_id: str) -> list[ApiKey]:
+    rows = select(api_keys).where(api_keys.c.owner_id == user_id).order_by(api_keys.c.key_id)
+    return [read_key_row(row) for row in connection.execute(rows)]
+
+
+def revoke_keys_of(connection: Connection, user_id: str) -> None:
+    """A part of the transaction in which a person is removed: their own keys go with them."""
+    for key in _keys_owned(connection, user_id):
+        if key.active:
+            _swap_key(connection, key, replace(key, active=False))
+
+
+def tell_of_keys_of(connection: Connection, user_id: str) -> None:
+    """A part of the transaction in which a person is suspended or resumed: gateways hear of their keys."""
+    own = api_keys.c.owner_id == user_id
+    if connection.execute(select(api_keys.c.key_id).where(own).limit(1)).first() is not None:
+        connection.execute(update(api_keys).where(own).values(version=next_version(connection)))
 
 
 def _swap_key(connection: Connection, before: ApiKey, after: ApiKey) -> None:
@@ -102,8 +133,21 @@ def _revoke_key(connection: Connection, key_id: str) -> None:
 
 def _changes(connection: Connection, after: int) -> Changes:
     changed = select(api_keys).where(api_keys.c.version > after).order_by(api_keys.c.version, api_keys.c.key_id)
-    keys = tuple(_key(row) for row in connection.execute(changed))
-    return Changes(version_of(connection), keys, tuple(effective_tenants(connection, after)))
+    keys = [read_key_row(row) for row in connection.execute(changed)]
+    return Changes(version_of(connection), _in_force(connection, keys), tuple(effective_tenants(connection, after)))
+
+
+def _keys_in_force(connection: Connection, after: str | None, limit: int) -> list[ApiKey]:
+    return list(_in_force(connection, _keys_page(connection, None, after, limit)))
+
+
+def _in_force(connection: Connection, keys: Sequence[ApiKey]) -> tuple[ApiKey, ...]:
+    """Keys as gateways see them: those of a suspended person rest with their owner."""
+    if not any(key.owner_id for key in keys):
+        return tuple(keys)
+    users = TABLES[Realm.CUSTOMER].people
+    resting = set(connection.scalars(select(users.c.user_id).where(users.c.standing == Standing.SUSPENDED)))
+    return tuple(replace(key, active=False) if key.owner_id in resting else key for key in keys)
 
 
 def _note_uses(connection: Connection, uses: Sequence[KeyUse]) -> None:
@@ -147,10 +191,12 @@ def _values(key: ApiKey) -> dict[str, object]:
         "tags": key.tags,
         "owner_id": key.owner_id,
         "created_unix_ms": key.created_unix_ms,
+        "due_unix_ms": key.due_unix_ms,
+        "tell_unix_ms": next(iter(moments(key)), (None,))[0],
     }
 
 
-def _key(row: Row[tuple[object, ...]]) -> ApiKey:
+def read_key_row(row: Row[tuple[object, ...]]) -> ApiKey:
     """A row of the release before has digests alone: their secrets were made with the key and do not end."""
     secrets = zip_longest(row.digests, row.secrets_made[: len(row.digests)], row.secrets_end[: len(row.digests)])
     return ApiKey(
@@ -170,4 +216,5 @@ def _key(row: Row[tuple[object, ...]]) -> ApiKey:
         row.tags,
         row.owner_id,
         row.created_unix_ms,
+        row.due_unix_ms,
     )

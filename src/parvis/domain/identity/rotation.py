@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+SECOND_MS = 1000
 DAY_MS = 86_400_000
+EVERY_MS_MIN = 60 * SECOND_MS
+EVERY_MS_MAX = 3 * 366 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,10 @@ class Schedule:
     notice_ms: int = 14 * DAY_MS
     """How long before it is due its owners are told."""
     grace_ms: int = 14 * DAY_MS
+
+
+UNSCHEDULED = Schedule()
+"""Whose overlap and grace hold for keys without a schedule. What it says of due dates does not."""
 
 
 class Phase(StrEnum):
@@ -42,17 +49,19 @@ class Standing:
     next_unix_ms: int | None
 
 
-def standing(schedule: Schedule, made_unix_ms: int, old_ends_unix_ms: int | None, now_unix_ms: int) -> Standing:
-    """Where a key stands whose newest secret was made then, and whose older one (if it has one) ends then."""
-    if old_ends_unix_ms is not None and now_unix_ms < old_ends_unix_ms:
-        return Standing(Phase.OVERLAP, old_ends_unix_ms)
-    due = made_unix_ms + schedule.every_ms
-    steps = (
-        (Phase.CURRENT, due - schedule.notice_ms),
-        (Phase.NOTICE, due),
-        (Phase.DUE, due + schedule.grace_ms),
-    )
-    for phase, ends in steps:
-        if now_unix_ms < ends:
-            return Standing(phase, ends)
-    return Standing(Phase.EXPIRED, None)
+def schedule_faults(schedule: Schedule) -> list[str]:
+    """One sentence for each span that cannot be."""
+    faults = []
+    if not EVERY_MS_MIN <= schedule.every_ms <= EVERY_MS_MAX:
+        faults.append(
+            "Secrets can follow one another every minute at the soonest, and every three years at the latest."
+        )
+    if not SECOND_MS <= schedule.overlap_ms < schedule.every_ms:
+        faults.append("The overlap lasts a second at least, and is shorter than the time between two secrets.")
+    if not 0 <= schedule.notice_ms < schedule.every_ms:
+        faults.append(
+            "The notice comes after the last secret was made: it is shorter than the time between two secrets."
+        )
+    if not SECOND_MS <= schedule.grace_ms <= EVERY_MS_MAX:
+        faults.append("The grace lasts a second at least, and three years at most.")
+    return faults
