@@ -12,7 +12,9 @@ from parvis.adapters.engines.tls import engine_context
 from parvis.adapters.engines.weights import locate
 from parvis.adapters.keyring.file_key import FILE as ROOT_KEY_FILE
 from parvis.adapters.keyring.file_key import load_root_key
+from parvis.adapters.keyring.signing_key import Ed25519Signer
 from parvis.adapters.store.store import SqlStore
+from parvis.app.openid import outbound_of
 from parvis.app.premises import write_operator_token
 from parvis.app.replicas import given_replicas
 from parvis.app.tls import server_context
@@ -24,15 +26,28 @@ from parvis.domain.catalog.model import Model
 from parvis.domain.vault.sealing import derive_key
 from parvis.flows.first_start import first_start
 from parvis.flows.keys import Mint, NewKey
+from parvis.flows.signing import signing_seed
 from parvis.settings import Settings
 
 PEPPER_PURPOSE = "api-key-pepper"
 PEPPER_VERSION = 1
+PEOPLE_SEAL_PURPOSE = "people-seal"
+PEOPLE_SEAL_VERSION = 1
 
 
 def pepper_of(settings: Settings) -> bytes:
     """What API keys are hashed with. It exists outside the database only: derived from the root key."""
     return derive_key(load_root_key(settings.home), PEPPER_PURPOSE, PEPPER_VERSION)
+
+
+def people_seal_key_of(settings: Settings) -> bytes:
+    """What the seeds of authenticator apps are sealed under."""
+    return derive_key(load_root_key(settings.home), PEOPLE_SEAL_PURPOSE, PEOPLE_SEAL_VERSION)
+
+
+def signer_of(settings: Settings) -> Ed25519Signer:
+    """With what this installation signs what it says of itself."""
+    return Ed25519Signer(signing_seed(load_root_key(settings.home)))
 
 
 def entries_of(settings: Settings) -> list[Model]:
@@ -55,6 +70,10 @@ async def look_first(settings: Settings) -> None:
     inference = settings.inference
     if inference.tls_cert:
         server_context(inference.tls_cert, inference.tls_key)
+    for name, listener in (("console", settings.console), ("operator", settings.operator)):
+        if listener.tls_cert:
+            server_context(listener.tls_cert, listener.tls_key, name)
+    outbound_of(settings.openid)
     given_replicas(settings)
     for engine in settings.engines.values():
         if engine.tls is not None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
+from parvis.cli.asking import limit_option
 from parvis.cli.operator_api import operator_api
-from parvis.cli.output import as_csv, as_json, print_csv, print_facts, print_json, print_table, words
+from parvis.cli.output import output_option, print_csv, print_done, print_one, print_rows, print_value, words
 from parvis.core.errors import BadRequest
 
 _COLUMNS = ("id", "aliases", "state", "track", "context_tokens", "capabilities", "engine", "licence")
@@ -19,34 +20,23 @@ def model() -> None:
 
 
 @model.command("list")
-@as_json
-@as_csv
+@limit_option
+@output_option
 @click.pass_context
-def list_(ctx: click.Context, *, json_: bool, csv_: bool) -> None:
+def list_(ctx: click.Context, limit: int | None, output: str) -> None:
     """All entries, in every state."""
     with operator_api(ctx) as api:
-        entries = list(api.every("/v1/models"))
-    rows = [[words(entry[name]) for name in _COLUMNS] for entry in entries]
-    if json_:
-        print_json(entries)
-    elif csv_:
-        print_csv(_COLUMNS, rows)
-    else:
-        print_table(_COLUMNS, rows, right=("context_tokens",))
+        print_rows(api.some("/v1/models", limit), _COLUMNS, output, right=("context_tokens",))
 
 
 @model.command()
 @click.argument("model_id")
-@as_json
+@output_option
 @click.pass_context
-def show(ctx: click.Context, model_id: str, *, json_: bool) -> None:
+def show(ctx: click.Context, model_id: str, output: str) -> None:
     """All that the catalogue knows of one model."""
     with operator_api(ctx) as api:
-        entry = api.get(f"/v1/models/{model_id}")
-    if json_:
-        print_json(entry)
-    else:
-        print_facts({name: value for name, value in entry.items() if name != "object"})
+        print_one(api.get(f"/v1/models/{model_id}"), output)
 
 
 @model.command()
@@ -57,9 +47,9 @@ def show(ctx: click.Context, model_id: str, *, json_: bool) -> None:
 @click.option("--can", "capabilities", multiple=True, default=("chat",), show_default=True, help="Repeat for more.")
 @click.option("--alias", "aliases", multiple=True, help="Another name; repeat for more.")
 @click.option("--experimental", is_flag=True, help="Not promised to stay the same for 12 months.")
-@as_json
+@output_option
 @click.pass_context
-def add(ctx: click.Context, /, *, json_: bool, **said: Any) -> None:
+def add(ctx: click.Context, /, *, output: str, **said: Any) -> None:
     """Add an entry. Everything else about it can be told by `parvis model apply`."""
     entry = {
         "id": said["model_id"],
@@ -72,24 +62,27 @@ def add(ctx: click.Context, /, *, json_: bool, **said: Any) -> None:
     }
     with operator_api(ctx) as api:
         added = api.post("/v1/models", entry)
-    if json_:
-        print_json(added)
-    else:
-        click.echo(f"Added {added['id']}.")
+    print_done(f"Added {added['id']}.", added, output)
 
 
 @model.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
-@as_json
+@output_option
 @click.pass_context
-def apply(ctx: click.Context, file: Path, *, dry_run: bool, json_: bool) -> None:
+def apply(ctx: click.Context, file: Path, *, dry_run: bool, output: str) -> None:
     """Make the entries what FILE says: one [[models]] table each. What it does not say stays."""
     body = {"models": _read(file), "dry_run": dry_run}
     with operator_api(ctx) as api:
         done = api.post("/v1/models/apply", body)
-    if json_:
-        print_json(done)
+    if output in ("json", "yaml"):
+        print_value(done, output)
+        return
+    if output == "csv":
+        print_csv(
+            ("kind", "id", "fields"),
+            [(c["kind"], c["id"], words([f["name"] for f in c["fields"]])) for c in done["data"]],
+        )
         return
     for change in done["data"]:
         _print_change(change)

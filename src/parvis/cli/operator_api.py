@@ -1,7 +1,9 @@
 """The operator API as commands use it: JSON in and out, and a `Failure` with the service's own sentence."""
 
+import ssl
 from collections.abc import Iterator
 from http import HTTPStatus
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -9,28 +11,53 @@ from typing import Any, Self
 import click
 import httpx
 
-from parvis.cli.place import reachable, settings_of
-from parvis.core.errors import Failure, Misconfigured, Unavailable
+from parvis.app.tls import pinning_context
+from parvis.cli.place import base_of, settings_of
+from parvis.cli.remote import Remote, base_url, read_secret, remote_of, trust
+from parvis.core.errors import (
+    BadRequest,
+    Conflict,
+    Failure,
+    Misconfigured,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    Unavailable,
+)
 from parvis.core.secret import Secret
-from parvis.settings import Settings
+from parvis.settings import Settings, WebListener
 
 CALL_S_MAX = 60.0
 CHECK_S_MAX = 900.0
 TOKEN_FILE = "operator.token"  # noqa: S105 - the name of the file, not what is in it
 PAGE = 1000
 Json = dict[str, Any]
+_KINDS: dict[int, type[Failure]] = {
+    HTTPStatus.BAD_REQUEST: BadRequest,
+    HTTPStatus.UNAUTHORIZED: NotAuthenticated,
+    HTTPStatus.FORBIDDEN: NotPermitted,
+    HTTPStatus.NOT_FOUND: NotFound,
+    HTTPStatus.CONFLICT: Conflict,
+    HTTPStatus.SERVICE_UNAVAILABLE: Unavailable,
+}
+
+
+class NobodyAnswers(Unavailable):
+    """There is no service at that address, or none that we trust."""
 
 
 class OperatorApi:
-    """One command's connection. Raises Unavailable when nobody answers, Failure for every refusal."""
+    """One command's connection. Raises NobodyAnswers, and the failure that each refusal was."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._where = reachable(settings.operator)
-        token = read_token(settings.home)
+    def __init__(self, settings: Settings, remote: Remote | None = None) -> None:
+        remote = remote or Remote()
+        self._where = base_url(remote.url) if remote.url else base_of(settings.operator)
+        token = _token(settings, remote)
         self._client = httpx.Client(
-            base_url=f"http://{self._where}",
+            base_url=self._where,
             headers={"authorization": f"Bearer {token.reveal()}"},
             timeout=CALL_S_MAX,
+            verify=_verified(settings.operator, remote, self._where),
             trust_env=False,  # a proxy of the environment must never see the token
         )
 
@@ -44,28 +71,47 @@ class OperatorApi:
         said = {name: value for name, value in query.items() if value is not None}
         return self._call("GET", path, params=said, timeout=timeout_s)
 
+    def file(self, path: str, **query: str | int | None) -> bytes:
+        """An answer as it is, to its last byte."""
+        said = {name: value for name, value in query.items() if value is not None}
+        response = self._asked("GET", path, params=said)
+        answer_of(response)
+        return response.content
+
     def post(self, path: str, body: Json) -> Json:
         return self._call("POST", path, json=body)
+
+    def patch(self, path: str, body: Json) -> Json:
+        return self._call("PATCH", path, json=body)
+
+    def put(self, path: str, body: Json) -> Json:
+        return self._call("PUT", path, json=body)
 
     def delete(self, path: str) -> Json:
         return self._call("DELETE", path)
 
-    def every(self, path: str) -> Iterator[Json]:
+    def some(self, path: str, limit: int | None, **query: str | int | None) -> list[Json]:
+        """The first items of a list, or all of them, whatever the size of a page."""
+        return list(islice(self.every(path, **query), limit))
+
+    def every(self, path: str, **query: str | int | None) -> Iterator[Json]:
         """The items of all pages of a list."""
         after: str | None = None
         while True:
-            page = self.get(path, after=after, limit=PAGE)
+            page = self.get(path, CALL_S_MAX, **{**query, "after": after, "limit": PAGE})
             yield from page["data"]
             after = page["next"]
             if after is None:
                 return
 
     def _call(self, method: str, path: str, **sent: Any) -> Json:
+        return answer_of(self._asked(method, path, **sent))
+
+    def _asked(self, method: str, path: str, **sent: Any) -> httpx.Response:
         try:
-            response = self._client.request(method, path, **sent)
-        except httpx.HTTPError:
-            raise Unavailable(f"The service does not answer at {self._where}. Start it with `parvis up`.") from None
-        return answer_of(response)
+            return self._client.request(method, path, **sent)
+        except httpx.HTTPError as problem:
+            raise NobodyAnswers(_away(self._where, problem)) from None
 
 
 def answer_of(response: httpx.Response) -> Json:
@@ -78,8 +124,34 @@ def answer_of(response: httpx.Response) -> Json:
         return body
     error = body.get("error") if isinstance(body, dict) else None
     if isinstance(error, dict) and isinstance(error.get("message"), str):
-        raise Failure(error["message"], code=error.get("code"))
-    raise Unavailable(f"What answers at {response.url.host}:{response.url.port} is not Parvis.")
+        kind = _KINDS.get(response.status_code, Failure)
+        raise kind(error["message"], code=error.get("code"), param=error.get("param"))
+    raise NobodyAnswers(f"What answers at {response.url.host}:{response.url.port} is not Parvis.")
+
+
+def _away(where: str, problem: httpx.HTTPError) -> str:
+    """Why nobody answered."""
+    place = where.partition("://")[2]
+    if "CERTIFICATE_VERIFY_FAILED" in str(problem):
+        return f"The certificate of {place} was not signed by anybody who is trusted here. Say --ca."
+    return f"The service does not answer at {place}. Start it with `parvis up`."
+
+
+def _verified(operator: WebListener, remote: Remote, where: str) -> ssl.SSLContext:
+    """Whose certificate is believed: of this machine's own service, the one in the settings and no other."""
+    if not where.startswith("https:"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # nobody's: reading this machine's trust takes 70 ms
+    ours = operator.tls_cert if not remote.url and remote.ca is None else ""
+    return pinning_context(ours, "operator") if ours else trust(remote.ca)
+
+
+def _token(settings: Settings, remote: Remote) -> Secret:
+    """Whose rights the command has. The operator's token never leaves for another machine."""
+    if remote.token_file is not None:
+        return read_secret(remote.token_file, "personal token")
+    if remote.url:
+        raise Misconfigured("--url needs --token-file (or PARVIS_TOKEN_FILE): the file of your personal token.")
+    return read_token(settings.home)
 
 
 def read_token(home: Path) -> Secret:
@@ -94,5 +166,5 @@ def read_token(home: Path) -> Secret:
 
 
 def operator_api(ctx: click.Context) -> OperatorApi:
-    """The operator API of this command's data folder."""
-    return OperatorApi(settings_of(ctx))
+    """The operator API of this command's data folder, or the one that `--url` names."""
+    return OperatorApi(settings_of(ctx), remote_of(ctx))

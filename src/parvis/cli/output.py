@@ -1,12 +1,13 @@
-"""How commands print: tables for people, JSON and CSV for programs."""
+"""How commands print: tables for people, JSON, YAML and CSV for programs."""
 
 import csv
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
+import yaml
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -15,10 +16,60 @@ from rich.text import Text
 PIPE_COLUMNS = 250
 BAR_COLUMNS = 16
 _EIGHTHS = " ▏▎▍▌▋▊▉"
+OUTPUTS = ("table", "json", "yaml", "csv")
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 as_json: Option = click.option("--json", "json_", is_flag=True, help="Print JSON.")
-as_csv: Option = click.option("--csv", "csv_", is_flag=True, help="Print CSV.")
+
+
+def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `output`, one of `OUTPUTS`. `--json` and `--csv` are other words for two of them."""
+    for form in ("csv", "json"):
+        command = click.option(f"--{form}", "output", flag_value=form, help=f"The same as -o {form}.")(command)
+    choice = click.Choice(OUTPUTS)
+    return click.option("-o", "--output", type=choice, default="table", show_default=True, help="The form.")(command)
+
+
+def print_rows(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output: str, right: Sequence[str] = ()
+) -> None:
+    """A list of objects: all of each for programs, these columns of each as a table or as CSV."""
+    cells = [[words(row.get(name)) for name in columns] for row in rows]
+    match output:
+        case "json" | "yaml":
+            print_value(list(rows), output)
+        case "csv":
+            print_csv(columns, cells)
+        case _:
+            print_table(columns, cells, right)
+
+
+def print_one(value: Mapping[str, Any], output: str) -> None:
+    """One object, field by field."""
+    if output in ("json", "yaml"):
+        print_value(value, output)
+        return
+    facts = {name: fact for name, fact in value.items() if name != "object"}
+    if output == "csv":
+        print_csv(list(facts), [[words(fact) for fact in facts.values()]])
+    else:
+        print_facts(facts)
+
+
+def print_value(value: Any, output: str) -> None:
+    """Whatever it is, as JSON or YAML."""
+    if output == "yaml":
+        click.echo(yaml.safe_dump(value, allow_unicode=True, sort_keys=False), nl=False)
+    else:
+        print_json(value)
+
+
+def print_done(sentence: str, value: Mapping[str, Any], output: str) -> None:
+    """What was done: a sentence for people, the object for programs."""
+    if output == "table":
+        click.echo(printable(sentence))
+    else:
+        print_one(value, output)
 
 
 def terminal() -> Console:

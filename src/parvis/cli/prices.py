@@ -3,7 +3,7 @@
 import click
 
 from parvis.cli.operator_api import operator_api
-from parvis.cli.output import as_csv, as_json, print_csv, print_json, print_table
+from parvis.cli.output import as_json, output_option, print_done, print_rows
 from parvis.core.errors import BadRequest
 from parvis.domain.billing.price_text import read_price
 
@@ -17,23 +17,14 @@ def price() -> None:
 
 
 @price.command("list")
-@as_json
-@as_csv
+@output_option
 @click.pass_context
-def list_(ctx: click.Context, *, json_: bool, csv_: bool) -> None:
+def list_(ctx: click.Context, output: str) -> None:
     """Every price list that ever was."""
     with operator_api(ctx) as api:
         lists = api.get("/v1/prices")["data"]
-    if json_:
-        print_json(lists)
-        return
-    rows = [
-        [p["version"], p["model_id"], p["valid_from"], *(p["per_mtoken"][c] for c in _CLASSES), _mark(p)] for p in lists
-    ]
-    if csv_:
-        print_csv(_COLUMNS, rows)
-    else:
-        print_table(_COLUMNS, rows, right=_CLASSES)
+    flat = [{**p, **p["per_mtoken"], "in_force": _mark(p)} for p in lists] if output in ("table", "csv") else lists
+    print_rows(flat, _COLUMNS, output, right=_CLASSES)
 
 
 @price.command()
@@ -44,7 +35,7 @@ def list_(ctx: click.Context, *, json_: bool, csv_: bool) -> None:
 @click.option("--reasoning", required=True)
 @click.option("--from", "valid_from", help="From this instant on, like 2026-08-01 [now].")
 @click.option("--version", help="A name for the list [made up].")
-@as_json
+@as_json  # --output is the price of output here
 @click.pass_context
 def add(ctx: click.Context, /, *, json_: bool, **said: str | None) -> None:
     """Append a price list. None is ever changed: usage stays priced as it was."""
@@ -53,10 +44,7 @@ def add(ctx: click.Context, /, *, json_: bool, **said: str | None) -> None:
     rest = {name: said[name] for name in ("model_id", "valid_from", "version")}
     with operator_api(ctx) as api:
         added = api.post("/v1/prices", {**rest, **prices})
-    if json_:
-        print_json(added)
-    else:
-        click.echo(f"Added {added['version']}, valid from {added['valid_from']}.")
+    print_done(f"Added {added['version']}, valid from {added['valid_from']}.", added, "json" if json_ else "table")
 
 
 def _price(text: str, name: str) -> int:

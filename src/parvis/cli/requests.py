@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from parvis.cli.operator_api import operator_api
-from parvis.cli.output import as_csv, as_json, print_csv, print_facts, print_json, print_table, words
+from parvis.cli.output import output_option, print_csv, print_one, print_table, print_value, words
 
 _COLUMNS = (
     "id",
@@ -31,17 +31,16 @@ def requests() -> None:
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 @click.option("--after", help="Go on after the page that ended with this.")
 @click.option("--tenant", help="Of this tenant only.")
-@as_json
-@as_csv
+@output_option
 @click.pass_context
-def list_(ctx: click.Context, limit: int, after: str | None, tenant: str | None, *, json_: bool, csv_: bool) -> None:
+def list_(ctx: click.Context, limit: int, after: str | None, tenant: str | None, output: str) -> None:
     """The newest requests."""
     with operator_api(ctx) as api:
         page = api.get("/v1/requests", limit=limit, after=after, tenant=tenant)
     rows = [[_cell(record, name) for name in _COLUMNS] for record in page["data"]]
-    if json_:
-        print_json(page)
-    elif csv_:
+    if output in ("json", "yaml"):
+        print_value(page, output)
+    elif output == "csv":
         print_csv(_COLUMNS, rows)
     else:
         print_table(_COLUMNS, rows, right=_NUMBERS)
@@ -51,16 +50,12 @@ def list_(ctx: click.Context, limit: int, after: str | None, tenant: str | None,
 
 @requests.command()
 @click.argument("request_id")
-@as_json
+@output_option
 @click.pass_context
-def show(ctx: click.Context, request_id: str, *, json_: bool) -> None:
+def show(ctx: click.Context, request_id: str, output: str) -> None:
     """One request."""
     with operator_api(ctx) as api:
-        record = api.get(f"/v1/requests/{request_id}")
-    if json_:
-        print_json(record)
-    else:
-        print_facts({name: value for name, value in record.items() if name != "object"})
+        print_one(api.get(f"/v1/requests/{request_id}"), output)
 
 
 def _cell(record: dict[str, Any], name: str) -> str:

@@ -3,20 +3,21 @@
 import click
 
 from parvis.cli.operator_api import operator_api
-from parvis.cli.output import as_json, print_facts, print_json, print_table, words
+from parvis.cli.output import output_option, print_facts, print_rows, print_value
 
 _COLUMNS = ("id", "engine", "kind", "address", "state")
 
 
 @click.command()
-@as_json
+@output_option
 @click.pass_context
-def status(ctx: click.Context, *, json_: bool) -> None:
+def status(ctx: click.Context, output: str) -> None:
     """Gateways and replicas of this moment."""
     with operator_api(ctx) as api:
         now = api.get("/v1/status")
-    if json_:
-        print_json(now)
+    if output in ("json", "yaml"):
+        print_value(now, output)
         return
-    print_facts({name: value for name, value in now.items() if name not in ("object", "replicas")})
-    print_table(_COLUMNS, [[words(replica.get(name)) for name in _COLUMNS] for replica in now["replicas"]])
+    if output == "table":
+        print_facts({name: value for name, value in now.items() if name not in ("object", "replicas")})
+    print_rows(now["replicas"], _COLUMNS, output)

@@ -1,12 +1,12 @@
 """`parvis up`: the service on this machine, until Ctrl-C."""
 
 import os
+from importlib import import_module
 from pathlib import Path
 
 import click
 
 from parvis.adapters.telemetry.logs import log_to_stderr
-from parvis.app.supervisor import run
 from parvis.cli.place import settings_of
 
 
@@ -22,4 +22,5 @@ def up(ctx: click.Context, tls_cert: Path | None, tls_key: Path | None, *, take_
     for name, path in (("TLS_CERT", tls_cert), ("TLS_KEY", tls_key)):
         if path is not None:
             os.environ[f"PARVIS_INFERENCE__{name}"] = str(path.absolute())
-    run(settings_of(ctx), click.echo, take_over=take_over)
+    # Loaded here: it needs the database's libraries, for whose half a second every other command would wait too.
+    import_module("parvis.app.supervisor").run(settings_of(ctx), click.echo, take_over=take_over)

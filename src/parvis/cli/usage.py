@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from parvis.cli.operator_api import operator_api
-from parvis.cli.output import as_csv, as_json, bar, print_csv, print_json, print_table
+from parvis.cli.output import bar, output_option, print_csv, print_table, print_value
 
 _CLASSES = ("input", "cached", "output", "reasoning")
 
@@ -15,18 +15,15 @@ _CLASSES = ("input", "cached", "output", "reasoning")
 @click.option("--since", help="From this instant on, like 2026-07-14 (UTC).")
 @click.option("--until", help="Up to this instant, itself left out.")
 @click.option("--tenant", help="Of this tenant only.")
-@as_json
-@as_csv
+@output_option
 @click.pass_context
-def usage(
-    ctx: click.Context, by: str, since: str | None, until: str | None, tenant: str | None, *, json_: bool, csv_: bool
-) -> None:
+def usage(ctx: click.Context, by: str, since: str | None, until: str | None, tenant: str | None, output: str) -> None:
     """Tokens and money, exactly."""
     with operator_api(ctx) as api:
         report = api.get("/v1/usage", group_by=by, since=since, until=until, tenant=tenant)
-    if json_:
-        print_json(report)
-    elif csv_:
+    if output in ("json", "yaml"):
+        print_value(report, output)
+    elif output == "csv":
         _print_csv(report)
     else:
         _print_table(report)

@@ -2,10 +2,14 @@
 
 from fastapi import FastAPI
 
-from parvis.api.operator import health, keys, models, money, usage
+from parvis.api.operator import audit, customers, health, keys, models, money, openid, usage
 from parvis.api.operator.desk import OperatorDesk
+from parvis.api.web import notice_forms
 from parvis.api.web.door import Door
+from parvis.api.web.places import key_place, request_place
+from parvis.api.web.profile import ROUTES as PROFILE
 from parvis.api.web.routes import Route
+from parvis.api.web.sign_in import ROUTES as SIGN_IN
 from parvis.domain.identity.permission import Permission as May
 
 __all__ = ["ROUTES", "OperatorDesk", "make_app"]
@@ -16,26 +20,58 @@ ROUTES = (
     Route("GET", "/metrics", health.metrics, May.METRICS_READ),
     Route("GET", "/v1/status", health.status, May.STATUS_READ),
     Route("GET", "/v1/models", models.all_models, May.MODELS_READ),
-    Route("POST", "/v1/models", models.add, May.MODELS_WRITE, 201),
-    Route("POST", "/v1/models/apply", models.apply_all, May.MODELS_WRITE),
+    Route("POST", "/v1/models", models.add, May.MODELS_WRITE, 201, action="model.created"),
+    Route("POST", "/v1/models/apply", models.apply_all, May.MODELS_WRITE, action="models.applied"),
     Route("GET", "/v1/models/{model_id:path}", models.one, May.MODELS_READ),
-    Route("PUT", "/v1/models/{model_id:path}", models.put, May.MODELS_WRITE),
+    Route("PUT", "/v1/models/{model_id:path}", models.put, May.MODELS_WRITE, action="model.updated"),
     Route("GET", "/v1/keys", keys.all_keys, May.KEYS_READ),
-    Route("POST", "/v1/keys", keys.create, May.KEYS_WRITE, 201),
-    Route("DELETE", "/v1/keys/{key_id}", keys.revoke, May.KEYS_WRITE),
+    Route("POST", "/v1/keys", keys.create, May.KEYS_WRITE, 201, action="api_key.created", secret_answer=True),
+    Route("GET", "/v1/keys/{key_id}", keys.one, May.KEYS_READ, target=key_place),
+    Route("PATCH", "/v1/keys/{key_id}", keys.change, May.KEYS_WRITE, target=key_place, action="api_key.updated"),
+    Route(
+        "POST",
+        "/v1/keys/{key_id}/rotation",
+        keys.rotate,
+        May.KEYS_WRITE,
+        target=key_place,
+        action="api_key.rotation_changed",
+    ),
+    Route("DELETE", "/v1/keys/{key_id}", keys.revoke, May.KEYS_WRITE, target=key_place, action="api_key.deleted"),
+    Route("GET", "/v1/notices", notice_forms.notices, May.NOTICES_READ),
+    Route("GET", "/v1/notice-targets", notice_forms.targets, May.NOTICES_READ),
+    Route(
+        "POST",
+        "/v1/notice-targets",
+        notice_forms.add,
+        May.NOTICES_WRITE,
+        201,
+        action="notice_target.created",
+        secret_answer=True,
+    ),
+    Route(
+        "DELETE",
+        "/v1/notice-targets/{target_id}",
+        notice_forms.remove,
+        May.NOTICES_WRITE,
+        target=notice_forms.target_place,
+        action="notice_target.deleted",
+    ),
     Route("GET", "/v1/prices", money.all_prices, May.PRICES_READ),
-    Route("POST", "/v1/prices", money.add_price_list, May.PRICES_WRITE, 201),
+    Route("POST", "/v1/prices", money.add_price_list, May.PRICES_WRITE, 201, action="price_list.created"),
     Route("GET", "/v1/usage", usage.totals, May.USAGE_READ),
     Route("GET", "/v1/requests", usage.requests, May.REQUESTS_READ),
-    Route("GET", "/v1/requests/{request_id}", usage.one, May.REQUESTS_READ),
+    Route("GET", "/v1/requests/{request_id}", usage.one, May.REQUESTS_READ, target=request_place),
     Route("GET", "/v1/balances", money.balances, May.BALANCES_READ),
-    Route("POST", "/v1/credits", money.credit, May.CREDITS_WRITE, 201),
+    Route("POST", "/v1/credits", money.credit, May.CREDITS_WRITE, 201, action="credit.created"),
     Route("GET", "/v1/check", money.check, May.LEDGER_CHECK),
+    Route("GET", "/v1/audit_logs", audit.entries, May.AUDIT_READ),
+    *customers.ROUTES,
+    *openid.ROUTES,
+    *SIGN_IN,
+    *PROFILE,
 )
 
 
 def make_app(desk: OperatorDesk) -> FastAPI:
     """The application behind the operator's listener. Raises PermissionMissing for an open route."""
-    app = Door("Parvis operator", ROUTES, desk.guard, desk.listen_host, desk.new_request_id)
-    app.state.desk = desk
-    return app
+    return Door("Parvis operator", ROUTES, desk)

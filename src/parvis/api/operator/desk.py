@@ -9,12 +9,21 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from parvis.api.web.credentials import bearer
+from parvis.api.web.identification import has_cookie, recognised
 from parvis.core.clock import Clock
 from parvis.core.errors import NotAuthenticated
 from parvis.core.ids import Randomness, new_id
 from parvis.core.secret import Secret
+from parvis.domain.identity.key_text import OPERATOR_PREFIX
+from parvis.domain.identity.person import Realm
 from parvis.domain.identity.principal import Principal, operator
+from parvis.domain.identity.site import HERE, Site
 from parvis.flows.keys import Mint
+from parvis.flows.lobby import Lobby, Proofs
+from parvis.flows.notices import PostOffice
+from parvis.flows.openid_settings import OpenIdHouse
+from parvis.flows.organisations import Office
+from parvis.flows.signing import Signer
 from parvis.flows.store import Store
 
 
@@ -34,15 +43,39 @@ class OperatorDesk:
     """The Prometheus text of all processes."""
     status: Callable[[], dict[str, Any]]
     """At least `ready` (can anything be served?), `stopping`, `gateways` and `replicas`. Holds no credential."""
-    listen_host: str = "127.0.0.1"
+    proofs: Proofs
+    """What passwords, passkeys and seeds of people are checked with."""
+    signer: Signer
+    """Of reports that must be believed elsewhere."""
+    site: Site = HERE
+    post_office: PostOffice | None = None
+    """Where notices are sent; without it they are made and shown only."""
+    openid: OpenIdHouse | None = None
+    """How customers' people come by the identity providers of their organisations; without it nobody does."""
 
     @property
     def mint(self) -> Mint:
         return Mint(self.pepper, self.clock, self.randomness)
 
+    @property
+    def office(self) -> Office:
+        return Office(self.store, self.clock, self.randomness)
+
+    @property
+    def lobby(self) -> Lobby:
+        return Lobby(
+            store=self.store, realm=Realm.OPERATOR, mint=self.mint, proofs=self.proofs, site_name=self.site.name
+        )
+
     async def guard(self, request: Request) -> Principal:
-        """The operator, known by the token; compared in constant time. Raises NotAuthenticated."""
+        """Whoever holds the operator's token (compared in constant time), or one of the operator's people.
+
+        Raises NotAuthenticated.
+        """
         presented = bearer(request)
+        by_browser = "authorization" not in request.headers and has_cookie(self.lobby, self.site, request)
+        if by_browser or (presented or "").startswith(OPERATOR_PREFIX):
+            return await recognised(self.lobby, self.site, request)
         if presented is None or not hmac.compare_digest(presented.encode(), self.token.reveal().encode()):
             raise NotAuthenticated(
                 "Send the operator's token, from the file operator.token: 'Authorization: Bearer TOKEN'.",
