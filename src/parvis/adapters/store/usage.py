@@ -1,5 +1,6 @@
 """Reports: sums of usage, and single requests."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Subquery, func, literal, select, tuple_
@@ -94,9 +95,14 @@ def _within(
 
 def _total(row: Row[Any], group_by: tuple[GroupBy, ...]) -> UsageTotal:
     group = [day_text(value) if name == "day" else value for name, value in zip(group_by, row, strict=False)]
-    requests, *tokens, estimated, billed, written_off = (int(value or 0) for value in row[len(group_by) :])
+    return totalled((*group, *row[len(group_by) :]), len(group_by))
+
+
+def totalled(row: Sequence[Any], groups: int) -> UsageTotal:
+    """A row of `summed`: as many columns of groups, then the sums."""
+    requests, *tokens, estimated, billed, written_off = (int(value or 0) for value in row[groups:])
     return UsageTotal(
-        tuple(group),
+        tuple(row[:groups]),
         requests,
         TokenCount(*tokens),
         Money(billed),

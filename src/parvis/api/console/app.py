@@ -2,26 +2,65 @@
 
 from fastapi import FastAPI
 
-from parvis.api.console import account, models
+from parvis.api.console import account, keys, models, openid
+from parvis.api.console.administration import ROUTES as ADMINISTRATION
 from parvis.api.console.desk import ConsoleDesk
+from parvis.api.console.organization.routes import ROUTES as ORGANIZATION
+from parvis.api.web import notice_forms
 from parvis.api.web.door import Door
+from parvis.api.web.places import own_tenant
+from parvis.api.web.profile import ROUTES as PROFILE
 from parvis.api.web.routes import Route
+from parvis.api.web.sign_in import ROUTES as SIGN_IN
 from parvis.domain.identity.permission import Permission as May
 
 __all__ = ["ROUTES", "ConsoleDesk", "make_app"]
 
 ROUTES = (
-    Route("GET", "/v1/me", account.me, May.OWN_ACCOUNT_READ),
-    Route("GET", "/v1/usage", account.usage, May.OWN_USAGE_READ),
-    Route("GET", "/v1/requests", account.requests, May.OWN_REQUESTS_READ),
-    Route("GET", "/v1/requests/{request_id}", account.one, May.OWN_REQUESTS_READ),
-    Route("GET", "/v1/models", models.all_models, May.OWN_MODELS_READ),
-    Route("GET", "/v1/models/{name:path}", models.one, May.OWN_MODELS_READ),
+    Route("GET", "/v1/me", account.me, May.OWN_ACCOUNT_READ, target=own_tenant),
+    Route("GET", "/v1/usage", account.usage, May.OWN_USAGE_READ, target=own_tenant),
+    Route("GET", "/v1/requests", account.requests, May.OWN_REQUESTS_READ, target=own_tenant),
+    Route("GET", "/v1/requests/{request_id}", account.one, May.OWN_REQUESTS_READ, target=own_tenant),
+    Route("GET", "/v1/keys/sync", keys.state, May.KEY_SYNC, target=own_tenant),
+    Route(
+        "POST",
+        "/v1/keys/sync",
+        keys.sync,
+        May.KEY_SYNC,
+        target=own_tenant,
+        action="api_key.synced",
+        secret_answer=True,
+    ),
+    Route("POST", "/v1/keys/report", keys.report, May.KEY_REPORT, 202, action="api_key.reported"),
+    Route("GET", "/v1/notices", notice_forms.notices, May.NOTICES_READ),
+    Route("GET", "/v1/notice-targets", notice_forms.targets, May.NOTICES_READ),
+    Route(
+        "POST",
+        "/v1/notice-targets",
+        notice_forms.add,
+        May.NOTICES_WRITE,
+        201,
+        action="notice_target.created",
+        secret_answer=True,
+    ),
+    Route(
+        "DELETE",
+        "/v1/notice-targets/{target_id}",
+        notice_forms.remove,
+        May.NOTICES_WRITE,
+        target=notice_forms.target_place,
+        action="notice_target.deleted",
+    ),
+    Route("GET", "/v1/models", models.all_models, May.OWN_MODELS_READ, target=own_tenant),
+    Route("GET", "/v1/models/{name:path}", models.one, May.OWN_MODELS_READ, target=own_tenant),
+    *openid.ROUTES,
+    *ADMINISTRATION,
+    *ORGANIZATION,
+    *SIGN_IN,
+    *PROFILE,
 )
 
 
 def make_app(desk: ConsoleDesk) -> FastAPI:
     """The application behind the customers' listener. Raises PermissionMissing for an open route."""
-    app = Door("Parvis", ROUTES, desk.guard, desk.listen_host, desk.new_request_id)
-    app.state.desk = desk
-    return app
+    return Door("Parvis", ROUTES, desk)

@@ -1,22 +1,36 @@
 """What the customers' routes stand on."""
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends
 from starlette.requests import Request
 
 from parvis.api.web.credentials import bearer
+from parvis.api.web.identification import has_cookie, recognised
 from parvis.core.clock import Clock
 from parvis.core.errors import NotAuthenticated
 from parvis.core.ids import Randomness, new_id
 from parvis.domain.identity.api_key import ApiKey
+from parvis.domain.identity.key_text import PERSONAL_PREFIX
+from parvis.domain.identity.person import Realm
 from parvis.domain.identity.principal import Principal, customer
+from parvis.domain.identity.site import HERE, Site
 from parvis.flows.customers import welcome
+from parvis.flows.keys import Mint
+from parvis.flows.lobby import Lobby, Proofs
+from parvis.flows.notices import PostOffice
+from parvis.flows.openid_settings import OpenIdHouse
+from parvis.flows.organisations import Office
 from parvis.flows.ports import Directory
+from parvis.flows.reports import ReportCounter
 from parvis.flows.store import Store
+
+
+async def _nobody_listens() -> None:
+    """There are no gateways."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +41,42 @@ class ConsoleDesk:
     pepper: Callable[[], bytes]
     clock: Clock
     randomness: Randomness = os.urandom
-    listen_host: str = "127.0.0.1"
+    proofs: Proofs
+    """What passwords, passkeys and seeds of people are checked with."""
+    site: Site = HERE
+    post_office: PostOffice | None = None
+    """Where notices are sent; without it they are made and shown only."""
+    openid: OpenIdHouse | None = None
+    """How people come by the identity providers of their organisations; without it nobody does."""
+    reports: ReportCounter = field(default_factory=ReportCounter)
+    announce: Callable[[], Awaitable[None]] = _nobody_listens
+    """Tell the gateways. Called after each change of keys or tenants, when the change is durable."""
+
+    @property
+    def mint(self) -> Mint:
+        return Mint(self.pepper, self.clock, self.randomness)
+
+    @property
+    def lobby(self) -> Lobby:
+        return Lobby(
+            store=self.store, realm=Realm.CUSTOMER, mint=self.mint, proofs=self.proofs, site_name=self.site.name
+        )
+
+    @property
+    def office(self) -> Office:
+        return Office(self.store, self.clock, self.randomness)
 
     async def guard(self, request: Request) -> Principal:
-        """The customer behind an API key. Raises NotAuthenticated."""
-        key, directory = await welcome(self.store, self.pepper(), self.clock, bearer(request))
+        """The customer's program behind an API key, or the user behind a personal token or a cookie.
+
+        Raises NotAuthenticated.
+        """
+        presented = bearer(request)
+        by_browser = "authorization" not in request.headers and has_cookie(self.lobby, self.site, request)
+        if by_browser or (presented or "").startswith(PERSONAL_PREFIX):
+            return await recognised(self.lobby, self.site, request)
+        address = request.client.host if request.client is not None else ""
+        key, directory = await welcome(self.store, self.pepper(), self.clock, presented, address)
         request.state.directory = directory
         return customer(key)
 
