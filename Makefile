@@ -30,7 +30,7 @@ setup: $(VENV)/.weights $(VENV)/.project ## install what the service needs, mode
 run: $(VENV)/.weights $(VENV)/.project ## install what is missing, then start the service on this machine
 	@exec $(BIN)/parvis up
 
-test: check $(VENV)/.weights ## check, then every test, on real processes
+test: check $(VENV)/.weights $(VENV)/.openid ## check, then every test, on real processes
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
 check: $(VENV)/.dev $(VENV)/.project ## format, lint, types, import law, spelling (under a minute)
@@ -100,6 +100,12 @@ $(VENV)/.project: $(VENV)/.runtime pyproject.toml
 $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 	@echo '+    tools of the tests'
 	@$(LOCKED) -r requirements/dev.txt
+	@touch $@
+
+# A real identity provider, from npm: each package with the hash that its lock names, and none of its scripts is run.
+$(VENV)/.openid: $(VENV)/.dev $(VENV)/.project tests/openid/provider/package-lock.json
+	@echo '+    an OpenID Connect provider for the tests'
+	@$(BIN)/python -m parvis.testing.openid_provider tests/openid/provider $(VENV)/openid-provider
 	@touch $@
 
 # ------------------------------------------------------------------------------------------------------- locks

@@ -12,8 +12,13 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from argon2 import PasswordHasher
+from argon2.profiles import CHEAPEST
 from fastapi import FastAPI
 
+from parvis.adapters.keyring.signing_key import Ed25519Signer
+from parvis.adapters.passkeys.webauthn_site import WebAuthnSite
+from parvis.adapters.passwords.argon2id import Argon2Passwords
 from parvis.adapters.store.store import SqlStore
 from parvis.api.console.desk import ConsoleDesk
 from parvis.api.operator.desk import OperatorDesk
@@ -23,15 +28,37 @@ from parvis.core.secret import Secret
 from parvis.core.tokens import TokenCount
 from parvis.domain.billing.price import cost
 from parvis.domain.catalog.builtin import entry
+from parvis.domain.identity.person import Person, Realm
+from parvis.domain.identity.place import Target
+from parvis.domain.identity.principal import operator
+from parvis.domain.identity.role import Role
 from parvis.domain.metering.records import Operation, Outcome, Settled, Started, UsageRecord
 from parvis.flows.first_start import FIRST_PRICES, TENANT_ID, first_start
+from parvis.flows.invitations import accept, invite
 from parvis.flows.keys import NewKey, create_key, tenant_named
+from parvis.flows.lobby import Proofs
 
 TOKEN = "the operator's token"
 PEPPER = b"pepper"
 DAY_MS = 86_400_000
 OTHER = "other"
+PASSWORD = "a sufficiently long phrase"
+PROOFS = Proofs(
+    passwords=Argon2Passwords(PasswordHasher.from_parameters(CHEAPEST)),
+    passkeys=WebAuthnSite("http://localhost"),
+    seal_key=lambda: b"seal" * 8,
+)
+"""Of hashes that cost nothing: what a slow one is for has its own tests."""
 CHAT, EMBED = "smollm2-135m-instruct", "all-minilm-l6-v2"
+
+
+class MovableClock(SystemClock):
+    """The machine's time, and as much later as a test says."""
+
+    ahead_ms = 0
+
+    def unix_ms(self) -> int:
+        return super().unix_ms() + self.ahead_ms
 
 
 @dataclass
@@ -42,6 +69,7 @@ class Premises:
     first: NewKey
     other: NewKey
     announced: list[int] = field(default_factory=list)
+    clock: MovableClock = field(default_factory=MovableClock)
     status: dict[str, Any] = field(
         default_factory=lambda: {"ready": False, "stopping": False, "gateways": [], "replicas": []}
     )
@@ -54,15 +82,26 @@ class Premises:
             store=self.store,
             token=Secret(TOKEN),
             pepper=lambda: PEPPER,
-            clock=SystemClock(),
+            clock=self.clock,
             randomness=os.urandom,
             announce=self.announce,
             metrics=lambda: "parvis_requests_total 3\n",
             status=lambda: self.status,
+            signer=Ed25519Signer(b"signing seed".ljust(32)),
+            proofs=PROOFS,
         )
 
     def console_desk(self) -> ConsoleDesk:
-        return ConsoleDesk(store=self.store, pepper=lambda: PEPPER, clock=SystemClock())
+        return ConsoleDesk(store=self.store, pepper=lambda: PEPPER, clock=self.clock, proofs=PROOFS)
+
+    async def person(
+        self, email: str, *roles: tuple[Role, Target], password: str = PASSWORD, realm: Realm = Realm.CUSTOMER
+    ) -> Person:
+        """Somebody who accepted an invitation of the operator's."""
+        mint, organisation_id = self.operator_desk().mint, self.first.key.organisation_id
+        place = organisation_id if realm is Realm.CUSTOMER else ""
+        _, link = await invite(self.store, mint, operator(), place, email, roles, realm)
+        return await accept(self.store, mint, PROOFS.passwords, link, "Ada", Secret(password), realm)
 
     async def use(self, key: NewKey, requests: list[UsageRecord]) -> None:
         """Book these requests, as ingest does."""
@@ -150,6 +189,7 @@ class Kit:
     occupied = staticmethod(occupied)
     token = TOKEN
     first_tenant = TENANT_ID
+    password = PASSWORD
 
 
 @pytest.fixture(scope="session")

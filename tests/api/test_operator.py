@@ -13,10 +13,12 @@ from fastapi.routing import APIRoute
 from parvis.adapters.store.database import READERS
 from parvis.api.operator import health
 from parvis.api.operator.app import ROUTES, make_app
-from parvis.api.web.door import Door
-from parvis.api.web.routes import PermissionMissing, Route, permission_of
+from parvis.api.web.guarded import permission_of
+from parvis.api.web.routes import ActionMissing, PermissionMissing, Route
 from parvis.core.money import ZERO, Money
 from parvis.core.secret import Secret
+from parvis.domain.identity.permission import Permission
+from parvis.domain.identity.site import Site
 
 CHAT, EMBED = "smollm2-135m-instruct", "all-minilm-l6-v2"
 PRICES = {
@@ -28,7 +30,7 @@ OPEN = {"/livez", "/readyz"}
 GATE = [
     (route.method, route.path.replace("{", "").replace("}", "").replace(":path", ""))
     for route in ROUTES
-    if route.path not in OPEN
+    if route.path not in OPEN and route.permission is not Permission.SIGN_IN
 ]
 READY = {"ready": True, "stopping": False, "gateways": ["run"], "replicas": [{"id": "smollm2-0", "state": "ready"}]}
 
@@ -77,7 +79,7 @@ async def test_loopback_has_many_names(client: httpx.AsyncClient) -> None:
 
 
 async def test_the_configured_address_is_ours(premises: Any, kit: Any) -> None:
-    desk = replace(premises.operator_desk(), listen_host="10.0.0.1")
+    desk = replace(premises.operator_desk(), site=Site("10.0.0.1"))
     async with kit.client_of(make_app(desk), kit.token) as client:
         assert (await client.get("/livez", headers={"host": "10.0.0.1:8002"})).status_code == 200
 
@@ -100,11 +102,14 @@ def test_every_route_that_is_served_has_a_permission(premises: Any) -> None:
     assert {permission_of(route) for route in served} > {route.permission for route in ROUTES}
 
 
-def test_a_route_without_a_permission_does_not_start(premises: Any) -> None:
-    desk = premises.operator_desk()
-    open_route = Route("GET", "/open", health.livez, None)  # type: ignore[arg-type]  # the mistake that is caught
+def test_a_route_without_a_permission_cannot_be_declared() -> None:
     with pytest.raises(PermissionMissing, match="/open declares no permission"):
-        Door("planted", [open_route], desk.guard, desk.listen_host, desk.new_request_id)
+        Route("GET", "/open", health.livez, None)  # type: ignore[arg-type]  # the mistake that is caught
+
+
+def test_a_change_that_the_record_could_not_name_cannot_be_declared() -> None:
+    with pytest.raises(ActionMissing, match="POST /open declares no action"):
+        Route("POST", "/open", health.livez, Permission.MODELS_WRITE)
 
 
 def test_a_route_added_past_the_table_is_found() -> None:

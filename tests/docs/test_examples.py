@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +22,9 @@ import psycopg
 import pytest
 
 from parvis.adapters.engines.weights import locate
+from parvis.cli.authority import new_authority, server_names, sign_server
 from parvis.settings import load
+from parvis.testing.false_provider import FalseProvider
 from parvis.testing.postgres import postgres
 from parvis.testing.processes import fake_engine
 from parvis.testing.service import Service, service
@@ -30,8 +33,13 @@ ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", ROOT / "README.fr.md", *sorted((ROOT / "docs").rglob("*.md")))
 OPERATE = "docs/how-to/operate.md"
 PRIVACY = "docs/how-to/privacy.md"
-ON_A_SHARED_SERVICE = ("README.md", "docs/reference/cli.md", OPERATE, PRIVACY)
-ON_ITS_OWN = ("docs/how-to/own-model.md", "docs/how-to/postgresql.md", "docs/how-to/tls.md")
+CUSTOMERS = "docs/how-to/customers.md"
+SIGN_IN = "docs/how-to/sign-in.md"
+OPENID = "docs/how-to/openid.md"
+ORGANIZATION = "docs/reference/organization-api.md"
+ROTATE, KEYS = "docs/how-to/rotate-keys.md", "docs/reference/keys.md"
+ON_A_SHARED_SERVICE = ("README.md", "docs/reference/cli.md", OPERATE, PRIVACY, ORGANIZATION, SIGN_IN, ROTATE, KEYS)
+ON_ITS_OWN = (CUSTOMERS, OPENID, "docs/how-to/own-model.md", "docs/how-to/postgresql.md", "docs/how-to/tls.md")
 NOT_AGAIN = {
     "apt-get install -y make git python3-venv": "needs root and a network",
     "make run": "what the fixture has done",
@@ -185,7 +193,7 @@ def owner(tmp_path: Path) -> Iterator[Newcomer]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("page", ["README.md", "docs/reference/cli.md", PRIVACY])
+@pytest.mark.parametrize("page", ["README.md", "docs/reference/cli.md", PRIVACY, ORGANIZATION, SIGN_IN, ROTATE, KEYS])
 def test_what_a_page_says_works(newcomer: Newcomer, page: str) -> None:
     newcomer.follow(page)
 
@@ -225,8 +233,34 @@ def test_postgresql_is_used_as_the_page_says(owner: Newcomer) -> None:
 
 
 @pytest.mark.timeout(300)
+def test_customers_are_taken_in_as_the_page_says(owner: Newcomer) -> None:
+    owner.follow(CUSTOMERS)
+    assert owner.running.check() == []
+
+
+@pytest.mark.timeout(300)
 def test_tls_is_served_as_the_page_says(owner: Newcomer) -> None:
     owner.follow("docs/how-to/tls.md")
+
+
+@pytest.mark.timeout(300)
+def test_an_identity_provider_is_set_as_the_page_says(owner: Newcomer, tmp_path: Path) -> None:
+    """Everything but its address is as it stands there: ours is on this machine, and its certificate of our hand."""
+    now, etc = datetime.now(UTC), tmp_path / "papers"
+    etc.mkdir()
+    authority = new_authority("docs", now)
+    signed = sign_server(authority, server_names(["localhost"]), now, 1)
+    (etc / "ca.pem").write_bytes(authority.certificate_pem())
+    (etc / "cert.pem").write_bytes(signed.certificate_pem())
+    (etc / "key.pem").write_bytes(signed.key_pem())
+    with FalseProvider((etc / "cert.pem", etc / "key.pem"), "parvis") as provider:
+        here = f'private_hosts = ["{provider.issuer.removeprefix("https://")}"]\ntls_ca = "{etc / "ca.pem"}"'
+        owner.elsewhere |= {'hosts = ["login.example.eu:443"]': here, "https://login.example.eu": provider.issuer}
+        owner.follow(OPENID)
+    shown = owner.running.get("/v1/organisations/acme/sign_in")
+    assert (shown["vouches_for_factor"], shown["domains"]) == (True, ["acme.example", "acme.fr"])
+    assert [mapping["role"] for mapping in shown["mappings"]] == ["developer", "organisation_owner"]
+    assert shown["redirect_uri"] in (ROOT / OPENID).read_text()
 
 
 def test_a_start_prints_what_the_readme_shows(running: Service) -> None:

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from parvis.api.inference.openapi import description
 from parvis.api.inference.routes import ROUTES
 from parvis.cli.main import main
-from parvis.wire.chat import MESSAGES_MAX
+from parvis.wire.chat_shapes import MESSAGES_MAX
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "openapi.json"
 

@@ -115,7 +115,7 @@ async def test_one_whose_parts_do_not_start_changes_nothing(shared: Service, par
     file, line = FAULTS[part]
     with planted(SOURCES, {file: (line, "        sys.exit(3)\n" + line)}) as sources:
         failure = await fails(shared, sources)
-    assert failure.exit_code == 1
+    assert failure.exit_code in (1, 3)  # it ended, or it did not answer
     assert "A part of the service does not" in failure.said or "did not start" in failure.said
     await check_that_nothing_happened(shared, stream)
 

@@ -13,6 +13,7 @@ from parvis.core.errors import (
     NotPermitted,
     QuotaExhausted,
     TooLarge,
+    TooManyAttempts,
     TooSlow,
     Unavailable,
 )
@@ -26,12 +27,15 @@ _STATUSES: tuple[tuple[type[Failure], HTTPStatus, str], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND, "invalid_request_error"),
     (MethodNotAllowed, HTTPStatus.METHOD_NOT_ALLOWED, "invalid_request_error"),
     (Conflict, HTTPStatus.CONFLICT, "invalid_request_error"),
+    (TooManyAttempts, HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error"),
     (QuotaExhausted, HTTPStatus.TOO_MANY_REQUESTS, "insufficient_quota"),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE, "service_unavailable_error"),
     (EngineBroke, HTTPStatus.INTERNAL_SERVER_ERROR, "server_error"),
 )
-_NO_RETRY = (NotAuthenticated, QuotaExhausted)
+_NO_RETRY = (NotAuthenticated, QuotaExhausted, TooManyAttempts)
 """Official SDKs retry these by themselves, which cannot help."""
+RETRY_AFTER_S_MAX = 60
+"""Beyond it the official SDKs do not wait at all."""
 
 
 def status_of(failure: Failure) -> tuple[HTTPStatus, str]:
@@ -46,7 +50,9 @@ def headers_of(failure: Failure) -> list[tuple[bytes, bytes]]:
     """What a failure adds to the head."""
     headers = []
     if failure.retry_after_s is not None:
-        headers.append((b"retry-after", str(min(failure.retry_after_s, 60)).encode()))
+        patient = isinstance(failure, TooManyAttempts)  # people, who are told the whole truth
+        seconds = failure.retry_after_s if patient else min(failure.retry_after_s, RETRY_AFTER_S_MAX)
+        headers.append((b"retry-after", str(seconds).encode()))
     if isinstance(failure, _NO_RETRY):
         headers.append((b"x-should-retry", b"false"))
     if isinstance(failure, NotAuthenticated):

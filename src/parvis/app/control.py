@@ -6,9 +6,12 @@ Two may live at a time, while one version of the service takes over from another
 
 import asyncio
 import fcntl
+import gc
 import logging
 import os
+import ssl
 import sys
+from dataclasses import replace
 from pathlib import Path
 from socket import socket
 from typing import Any
@@ -18,6 +21,8 @@ import msgspec
 from parvis.adapters.journal.reader import runs
 from parvis.adapters.link.control_side import ControlLink, bind_link
 from parvis.adapters.link.messages import Counted
+from parvis.adapters.passkeys.webauthn_site import WebAuthnSite
+from parvis.adapters.passwords.argon2id import Argon2Passwords
 from parvis.adapters.store.store import SqlStore
 from parvis.adapters.telemetry.exposition import Exposition
 from parvis.adapters.telemetry.logs import log_to_stderr
@@ -25,23 +30,28 @@ from parvis.api.console.app import make_app as make_console
 from parvis.api.console.desk import ConsoleDesk
 from parvis.api.operator.app import make_app as make_operator
 from parvis.api.operator.desk import OperatorDesk
+from parvis.app.announcing import Announcer
 from parvis.app.child import Parent, Word, die_with_parent, first_word, report, settings_of
-from parvis.app.opening import pepper_of
+from parvis.app.openid import openid_house
+from parvis.app.opening import people_seal_key_of, pepper_of, signer_of
+from parvis.app.post_office import post_office
 from parvis.app.replicas import given_replicas
-from parvis.app.web_listeners import WebListeners
+from parvis.app.ticker import Ticker
+from parvis.app.web_listeners import Served, WebListeners, web_context
 from parvis.core.clock import SystemClock
 from parvis.core.errors import Failure, Misconfigured
 from parvis.core.money import Money
 from parvis.core.secret import Secret
 from parvis.domain.fleet.replica import Replica, ReplicaState
+from parvis.domain.identity.site import Site
 from parvis.flows.ingest import Ingest
-from parvis.settings import Settings
+from parvis.flows.lobby import Proofs
+from parvis.flows.ports import KeyUse
+from parvis.settings import Settings, WebListener
 
 INGEST_INTERVAL_S = 0.05
 LAST_INGEST_S_MAX = 20.0
 LOCK_POLL_S = 0.02
-MS_PER_S = 1000
-LONGEST_TIMER_S = 86_400.0
 _log = logging.getLogger("parvis.control")
 
 
@@ -52,19 +62,21 @@ class Control:
         self._settings = settings
         self._sockets = (console, operator)
         self._pepper = pepper_of(settings)
+        self._people_seal_key = people_seal_key_of(settings)
+        self._passwords = Argon2Passwords()
         self._store = SqlStore(settings.store_url)
         self._clock = SystemClock()
         self._metrics = Exposition()
         self._own_replicas = replicas
         self._given_replicas = given_replicas(settings)
         self._ingests: dict[str, Ingest] = {}
-        self._link = ControlLink(self._pepper, self._grant, self._counted, self._metrics.gone)
+        self._link = ControlLink(self._pepper, self._grant, self._counted, self._metrics.gone, self._used)
+        self._announcer = Announcer(self._store, self._link, self._replicas)
+        self._post_office = post_office(settings, self._store, self._clock)
+        self._ticker = Ticker(self._post_office)
         self._lock: int | None = None
         self._listeners = WebListeners()
         self._ingesting: asyncio.Task[None] | None = None
-        self._announcing = asyncio.Lock()
-        self._next_prices: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     async def run(self, stop: asyncio.Event, *, acts: bool) -> None:
@@ -103,52 +115,60 @@ class Control:
     async def _act(self) -> None:
         """Be the one that acts: as soon as no other does."""
         self._lock = await _lock_alone(self._settings.home / "run" / "control.lock")
+        await self._announcer.load()
         await self.announce()
         await self._link.start(bind_link(self._settings.home / "run" / "control.sock"))
+        self._announcer.begin()
+        self._ticker.begin()
         self._ingests = {}  # what was read before a rest may have been booked and removed by another
         self._ingesting = asyncio.create_task(self._ingest_for_ever())
-        console, operator = self._sockets
-        await self._listeners.open(
-            [(make_console(self._console_desk()), console), (make_operator(self._operator_desk()), operator)]
-        )
+        await self._open_listeners()
 
     async def _rest(self) -> None:
         """Let go of callers, journals and gateways, in this order. The store stays open: nothing stands in it alone."""
         await self._listeners.close()
         await self._stop_ingesting()
         self._link.close()
+        await self._ticker.end()
+        await self._announcer.end()
         if self._lock is not None:
             os.close(self._lock)
         self._lock = None
 
     async def _renew(self, settings: Settings) -> None:
-        self._given_replicas = given_replicas(settings)
-        self._settings = settings
+        """New certificates hold for new handshakes; other changes of a listener end its open connections."""
+        given, contexts = given_replicas(settings), _contexts(settings)
+        before, self._settings = self._settings, settings
+        self._given_replicas = given
+        if self._lock is not None and _served_by(before) != _served_by(settings):
+            await self._listeners.close()
+            await self._open_listeners()
+        else:
+            self._listeners.renew(contexts)
         await self.announce()
 
-    async def announce(self) -> None:
-        """Tell every gateway what has changed, and once more when the next price list comes into force."""
-        async with self._announcing:
-            keys, models, prices = await self._store.keys(), await self._store.models(), await self._store.prices()
-            replicas = (*self._given_replicas, *self._own_replicas)
-            self._link.publish(keys, models, prices, replicas)
-        self._metrics.set("parvis_replicas_ready", len(replicas))
-        now = self._clock.unix_ms()
-        later = [p.valid_from_unix_ms - now for p in prices if p.valid_from_unix_ms > now]
-        if self._next_prices is not None:
-            self._next_prices.cancel()
-        if later:
-            wait_s = min(min(later) / MS_PER_S, LONGEST_TIMER_S)
-            self._next_prices = asyncio.get_running_loop().call_later(wait_s, self._announce_soon)
+    async def _open_listeners(self) -> None:
+        desk = self._console_desk()
+        openid = openid_house(self._settings, desk.lobby, self._clock)
+        apps = (
+            make_console(replace(desk, openid=openid)),
+            make_operator(replace(self._operator_desk(), openid=openid)),
+        )
+        parts = zip(apps, self._sockets, _contexts(self._settings), strict=True)
+        await self._listeners.open([Served(*part) for part in parts])
 
-    def _announce_soon(self) -> None:
-        task = asyncio.ensure_future(self.announce())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def announce(self) -> None:
+        """Tell every gateway what has changed. One that rests has nobody to tell."""
+        if self._lock is not None:
+            await self._announcer.announce()
+            self._metrics.set("parvis_replicas_ready", len(self._replicas()))
+
+    def _replicas(self) -> tuple[Replica, ...]:
+        return (*self._given_replicas, *self._own_replicas)
 
     def status(self) -> dict[str, Any]:
         """What runs now."""
-        replicas = (*self._given_replicas, *self._own_replicas)
+        replicas = self._replicas()
         serving = any(replica.state is ReplicaState.READY for replica in replicas)
         return {
             "ready": bool(self._link.gateways) and serving and not self._stopping,
@@ -169,6 +189,9 @@ class Control:
 
     def _counted(self, gateway: str, counted: Counted) -> None:
         self._metrics.add(gateway, counted.counters, counted.gauges)
+
+    def _used(self, uses: list[KeyUse]) -> None:
+        self._announcer.used(uses)
 
     # Ingest
 
@@ -208,12 +231,21 @@ class Control:
 
     # Desks
 
+    def _proofs(self, listener: WebListener) -> Proofs:
+        """Passwords wait in one line, at whichever door they were shown."""
+        return Proofs(
+            passwords=self._passwords, passkeys=WebAuthnSite(listener.url), seal_key=lambda: self._people_seal_key
+        )
+
     def _console_desk(self) -> ConsoleDesk:
         return ConsoleDesk(
             store=self._store,
             pepper=lambda: self._pepper,
             clock=self._clock,
-            listen_host=self._settings.console.host,
+            announce=self.announce,
+            post_office=self._post_office,
+            proofs=self._proofs(self._settings.console),
+            site=_site(self._settings.console),
         )
 
     def _operator_desk(self) -> OperatorDesk:
@@ -226,8 +258,27 @@ class Control:
             announce=self.announce,
             metrics=self._metrics.text,
             status=self.status,
-            listen_host=self._settings.operator.host,
+            signer=signer_of(self._settings),
+            post_office=self._post_office,
+            proofs=self._proofs(self._settings.operator),
+            site=_site(self._settings.operator),
         )
+
+
+def _site(listener: WebListener) -> Site:
+    """What a listener of the settings is called."""
+    return Site(listener.host, listener.hosts, listener.url)
+
+
+def _contexts(settings: Settings) -> list[ssl.SSLContext | None]:
+    """The TLS of console and operator. Raises Misconfigured."""
+    return [web_context("console", settings.console), web_context("operator", settings.operator)]
+
+
+def _served_by(settings: Settings) -> object:
+    """What the applications were made of. Where a certificate lies is none of it; whether there is one, is."""
+    listeners = ((_site(one), bool(one.tls_cert)) for one in (settings.console, settings.operator))
+    return (*listeners, settings.openid)
 
 
 def operator_token(home: Path) -> Secret:
@@ -264,6 +315,7 @@ def main() -> None:
     """Run the process."""
     die_with_parent()
     log_to_stderr()
+    gc.freeze()  # looking through all that was imported, again and again, keeps callers waiting for a tenth of a second
     try:
         asyncio.run(_main(first_word(), int(sys.argv[1]), int(sys.argv[2])))
     except Misconfigured as problem:

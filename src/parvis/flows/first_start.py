@@ -86,7 +86,7 @@ async def _tenant(store: FirstStore, credit: Money | None) -> Tenant | None:
     return tenant
 
 
-async def _key(store: IdentityStore, mint: Mint, tenant: Tenant | None) -> NewKey | None:
+async def _key(store: FirstStore, mint: Mint, tenant: Tenant | None) -> NewKey | None:
     """A key for a tenant that never had one; one that was revoked is not replaced."""
     if tenant is None or any(key.tenant_id == tenant.tenant_id for key in await store.keys()):
         return None

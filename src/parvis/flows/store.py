@@ -22,9 +22,15 @@ from parvis.domain.billing.price import PriceList
 from parvis.domain.catalog.model import Model
 from parvis.domain.identity.api_key import ApiKey
 from parvis.domain.identity.organisation import Organisation, Project, Tenant
+from parvis.domain.metering.buckets import Bucket, UsageQuestion
 from parvis.domain.metering.records import UsageRecord
 from parvis.domain.metering.totals import GroupBy, UsagePage, UsageTotal
+from parvis.flows.notice_store import NoticeStore
+from parvis.flows.openid_store import OpenIdStore
+from parvis.flows.people_store import Realms
 from parvis.flows.ports import Changes, KeyUse
+from parvis.flows.record_store import RecordStore, RepetitionStore
+from parvis.flows.review_store import ReviewStore
 
 
 class IdentityStore(Protocol):
@@ -51,6 +57,9 @@ class IdentityStore(Protocol):
     async def tenant(self, tenant_id: str) -> Tenant | None:
         """One, by id; its own standing, whatever its organisation's is."""
 
+    async def tenants_in_force(self, tenant_ids: Sequence[str] | None = None) -> list[Tenant]:
+        """These or all, sorted by id, each with the standing that counts: its own, or that of its organisation."""
+
     async def put_tenant(self, tenant: Tenant) -> None:
         """Replace the one of this id. Raises NotFound, Conflict when it would move to another organisation."""
 
@@ -75,8 +84,17 @@ class IdentityStore(Protocol):
     async def keys_page(self, tenant_ids: Sequence[str] | None, after: str | None, limit: int) -> list[ApiKey]:
         """The next ones after an id, of these tenants or of all, sorted by id."""
 
+    async def keys_in_force(self, after: str | None, limit: int) -> list[ApiKey]:
+        """The next ones after an id, of all tenants, as gateways must know them: those of a suspended person rest."""
+
+    async def keys_owned(self, user_id: str) -> list[ApiKey]:
+        """Those of this person, revoked ones included, sorted by id."""
+
     async def swap_key(self, before: ApiKey, after: ApiKey) -> None:
         """Replace a key that is still `before`. Raises Conflict when it has changed meanwhile, NotFound."""
+
+    async def directory_version(self) -> int:
+        """The number of the last change that gateways must learn of; 0 before the first. Cheap: asked all the time."""
 
     async def changes(self, after: int) -> Changes:
         """What gateways must learn that was changed after this version; after -1: everything."""
@@ -186,6 +204,12 @@ class UsageStore(Protocol):
         total, even of nothing.
         """
 
+    async def usage_buckets(self, question: UsageQuestion) -> list[Bucket]:
+        """The buckets in which there was something, sorted by time; within each, totals sorted by group.
+
+        The bounds are starts of buckets. Exact; fast for days of whatever operation.
+        """
+
     async def requests(self, tenant_id: str | None, after: str | None = None, limit: int = 100) -> UsagePage:
         """One page, newest first; `after` is the previous page's. BadRequest for a strange cursor or limit."""
 
@@ -206,7 +230,20 @@ class VaultStore(Protocol):
         """Remove all versions for all purposes, overwriting them where the database can."""
 
 
-class Store(IdentityStore, CatalogueStore, LedgerStore, UsageStore, VaultStore, Protocol):
+class Store(
+    IdentityStore,
+    CatalogueStore,
+    LedgerStore,
+    UsageStore,
+    VaultStore,
+    RecordStore,
+    RepetitionStore,
+    ReviewStore,
+    NoticeStore,
+    Realms,
+    OpenIdStore,
+    Protocol,
+):
     """All of it, with a life."""
 
     async def open(self) -> None:

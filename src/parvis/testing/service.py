@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -227,7 +228,9 @@ class Service:
 
     def _start(self) -> None:
         self._child = self._spawn(self.environ)
-        self.operator = httpx.Client(timeout=CALL_S_MAX, trust_env=False)
+        certificate = self.environ.get("PARVIS_OPERATOR__TLS_CERT")
+        trusted = ssl.create_default_context(cafile=certificate) if certificate else True
+        self.operator = httpx.Client(timeout=CALL_S_MAX, trust_env=False, verify=trusted)
         try:
             wait_until(self._is_ready, "the service is ready", START_S_MAX)
         except BaseException:
@@ -237,7 +240,8 @@ class Service:
             raise
         self.api_key = self.api_key or self._shown_key()
         token = (self.home / "operator.token").read_text().strip()
-        self.operator.base_url = f"http://{self.environ['PARVIS_OPERATOR__LISTEN']}"
+        scheme = "https" if certificate else "http"
+        self.operator.base_url = f"{scheme}://{self.environ['PARVIS_OPERATOR__LISTEN']}"
         self.operator.headers["authorization"] = f"Bearer {token}"
 
     def _spawn(self, environ: Mapping[str, str], *options: str) -> "subprocess.Popen[bytes]":

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
 
 from parvis.adapters.store.database import Room
 from parvis.adapters.store.identity_tables import directory, organisations, projects, tenants
@@ -31,6 +31,14 @@ class Identity(Room):
         now = self._clock.unix_ms()
         made = Tenant(tenant_id, organisation_id, name, credit_unlimited, created_unix_ms=now)
         await self.database.run(_create_tenant, made)
+
+    async def tenants_in_force(self, tenant_ids: Sequence[str] | None = None) -> list[Tenant]:
+        """See the port."""
+        return await self.database.read(_tenants_in_force, tenant_ids)
+
+    async def directory_version(self) -> int:
+        """See the port."""
+        return await self.database.read(version_of)
 
     async def put_tenant(self, tenant: Tenant) -> None:
         """See the port."""
@@ -79,11 +87,17 @@ def version_of(connection: Connection) -> int:
 
 def effective_tenants(connection: Connection, after: int | None = None) -> list[Tenant]:
     """Tenants as gateways see them, who inherit the standing of their organisation; those changed after a version."""
+    return _in_force(connection, *([tenants.c.version > after] if after is not None else []))
+
+
+def _tenants_in_force(connection: Connection, tenant_ids: Sequence[str] | None) -> list[Tenant]:
+    return _in_force(connection, *([tenants.c.tenant_id.in_(tenant_ids)] if tenant_ids is not None else []))
+
+
+def _in_force(connection: Connection, *conditions: ColumnElement[bool]) -> list[Tenant]:
     joined = tenants.join(organisations, tenants.c.organisation_id == organisations.c.organisation_id)
     rows = select(tenants, organisations.c.standing.label("above")).select_from(joined).order_by(tenants.c.tenant_id)
-    if after is not None:
-        rows = rows.where(tenants.c.version > after)
-    return [_tenant(row, Standing(row.above)) for row in connection.execute(rows)]
+    return [_tenant(row, Standing(row.above)) for row in connection.execute(rows.where(*conditions))]
 
 
 def _create_organisation(connection: Connection, made: Organisation) -> None:

@@ -74,10 +74,17 @@ api_keys = Table(
     Column("tags", Words, nullable=False, server_default="[]"),
     Column("owner_id", Text, nullable=False, server_default=""),
     Column("version", BigInteger, nullable=False, server_default="0"),
+    Column("due_unix_ms", BigInteger),
+    Column("tell_unix_ms", BigInteger),
     UniqueConstraint("key_id", name="api_keys_key_id"),
     Index("api_keys_version", "version"),
+    Index("api_keys_tell", "tell_unix_ms"),
+    Index("api_keys_owner", "owner_id"),
 )
-"""`digests`, `secrets_made` and `secrets_end` run side by side, one place a secret, the newest first."""
+"""`digests`, `secrets_made` and `secrets_end` run side by side, one place a secret, the newest first.
+
+`tell_unix_ms` is when the next thing is to be told of a key: who looks for those reads no others.
+"""
 
 key_uses = Table(
     "key_uses",

@@ -9,12 +9,33 @@ from parvis.adapters.store.identity import Identity
 from parvis.adapters.store.keys import Keys
 from parvis.adapters.store.ledger import Ledger
 from parvis.adapters.store.migrate import migrate
+from parvis.adapters.store.notices import Notices
+from parvis.adapters.store.openid import OpenIds
+from parvis.adapters.store.people import People
+from parvis.adapters.store.records import Records
+from parvis.adapters.store.repetitions import Repetitions
+from parvis.adapters.store.reviews import Reviews
 from parvis.adapters.store.usage import Usage
+from parvis.adapters.store.usage_buckets import UsageBuckets
 from parvis.adapters.store.vault import Vault
 from parvis.core.clock import Clock, SystemClock
 
 
-class SqlStore(Identity, Keys, Catalogue, Ledger, Usage, Vault):
+class SqlStore(
+    Identity,
+    Keys,
+    Catalogue,
+    Ledger,
+    Usage,
+    UsageBuckets,
+    Vault,
+    Records,
+    Repetitions,
+    Notices,
+    People,
+    Reviews,
+    OpenIds,
+):
     """A store at `sqlite:///path/of/file` or `postgresql://user:password@host:port/database`."""
 
     def __init__(self, url: str, clock: Clock | None = None) -> None:

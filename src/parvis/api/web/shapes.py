@@ -11,6 +11,7 @@ from parvis.core.tokens import TokenCount
 from parvis.domain.billing.price import PriceList
 from parvis.domain.billing.price_text import write_price
 from parvis.domain.identity.api_key import ApiKey
+from parvis.domain.identity.organisation import Tenant
 from parvis.domain.metering.records import UsageRecord
 from parvis.domain.metering.totals import GroupBy, UsageTotal
 
@@ -102,6 +103,22 @@ def key_shape(key: ApiKey) -> Json:
         "organisation_id": key.organisation_id,
         "models": list(key.scope.models_allowed),
         "active": key.active,
+    }
+
+
+def tenant_shape(one: Tenant) -> Json:
+    """A tenant with its rules. `standing` is its own, whatever its organisation's is."""
+    return {
+        "object": "tenant",
+        "id": one.tenant_id,
+        "organisation_id": one.organisation_id,
+        "name": one.name,
+        "standing": one.standing,
+        "credit_unlimited": one.credit_unlimited,
+        "models_allowed": list(one.models_allowed),
+        "models_denied": list(one.models_denied),
+        "addresses": list(one.addresses),
+        "created_at": write_instant(one.created_unix_ms),
     }
 
 
