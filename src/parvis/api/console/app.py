@@ -6,8 +6,8 @@ from parvis.api.console import account, keys, models, openid
 from parvis.api.console.administration import ROUTES as ADMINISTRATION
 from parvis.api.console.desk import ConsoleDesk
 from parvis.api.console.organization.routes import ROUTES as ORGANIZATION
-from parvis.api.web import notice_forms
 from parvis.api.web.door import Door
+from parvis.api.web.notice_forms import NOTICES
 from parvis.api.web.places import own_tenant
 from parvis.api.web.profile import ROUTES as PROFILE
 from parvis.api.web.routes import Route
@@ -32,25 +32,7 @@ ROUTES = (
         secret_answer=True,
     ),
     Route("POST", "/v1/keys/report", keys.report, May.KEY_REPORT, 202, action="api_key.reported"),
-    Route("GET", "/v1/notices", notice_forms.notices, May.NOTICES_READ),
-    Route("GET", "/v1/notice-targets", notice_forms.targets, May.NOTICES_READ),
-    Route(
-        "POST",
-        "/v1/notice-targets",
-        notice_forms.add,
-        May.NOTICES_WRITE,
-        201,
-        action="notice_target.created",
-        secret_answer=True,
-    ),
-    Route(
-        "DELETE",
-        "/v1/notice-targets/{target_id}",
-        notice_forms.remove,
-        May.NOTICES_WRITE,
-        target=notice_forms.target_place,
-        action="notice_target.deleted",
-    ),
+    *NOTICES,
     Route("GET", "/v1/models", models.all_models, May.OWN_MODELS_READ, target=own_tenant),
     Route("GET", "/v1/models/{name:path}", models.one, May.OWN_MODELS_READ, target=own_tenant),
     *openid.ROUTES,

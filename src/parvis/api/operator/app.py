@@ -4,8 +4,8 @@ from fastapi import FastAPI
 
 from parvis.api.operator import audit, customers, health, keys, models, money, openid, usage
 from parvis.api.operator.desk import OperatorDesk
-from parvis.api.web import notice_forms
 from parvis.api.web.door import Door
+from parvis.api.web.notice_forms import NOTICES
 from parvis.api.web.places import key_place, request_place
 from parvis.api.web.profile import ROUTES as PROFILE
 from parvis.api.web.routes import Route
@@ -37,25 +37,7 @@ ROUTES = (
         action="api_key.rotation_changed",
     ),
     Route("DELETE", "/v1/keys/{key_id}", keys.revoke, May.KEYS_WRITE, target=key_place, action="api_key.deleted"),
-    Route("GET", "/v1/notices", notice_forms.notices, May.NOTICES_READ),
-    Route("GET", "/v1/notice-targets", notice_forms.targets, May.NOTICES_READ),
-    Route(
-        "POST",
-        "/v1/notice-targets",
-        notice_forms.add,
-        May.NOTICES_WRITE,
-        201,
-        action="notice_target.created",
-        secret_answer=True,
-    ),
-    Route(
-        "DELETE",
-        "/v1/notice-targets/{target_id}",
-        notice_forms.remove,
-        May.NOTICES_WRITE,
-        target=notice_forms.target_place,
-        action="notice_target.deleted",
-    ),
+    *NOTICES,
     Route("GET", "/v1/prices", money.all_prices, May.PRICES_READ),
     Route("POST", "/v1/prices", money.add_price_list, May.PRICES_WRITE, 201, action="price_list.created"),
     Route("GET", "/v1/usage", usage.totals, May.USAGE_READ),

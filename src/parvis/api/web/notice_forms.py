@@ -10,11 +10,11 @@ from parvis.api.web.admission import checked_tenant
 from parvis.api.web.desk import FrontDesk, front_desk
 from parvis.api.web.instants import write_instant
 from parvis.api.web.queries import PageQuery
-from parvis.api.web.routes import TheActor
+from parvis.api.web.routes import Route, TheActor
 from parvis.api.web.shapes import Json, listing
 from parvis.core.errors import Unavailable
 from parvis.domain.identity.notice import Dispatch, Notice, NoticeTarget, TargetKind
-from parvis.domain.identity.permission import Permission
+from parvis.domain.identity.permission import Permission as May
 from parvis.domain.identity.place import INSTALLATION, Target
 from parvis.domain.identity.principal import Principal
 from parvis.flows.notices import PostOffice, add_target, notices_page
@@ -55,7 +55,7 @@ async def targets(desk: TheDesk, actor: TheActor) -> Json:
 
 async def add(desk: TheDesk, office: ThePostOffice, actor: TheActor, form: TargetForm) -> Json:
     """Send them there too, from now on. `secret`, of a webhook, is what it is signed with: shown this once."""
-    tenant = await checked_tenant(desk.store, actor, Permission.NOTICES_WRITE, form.tenant_id)
+    tenant = await checked_tenant(desk.store, actor, May.NOTICES_WRITE, form.tenant_id)
     if office is None:
         raise Unavailable("Notices cannot be sent from here.")
     made = await add_target(office, tenant, form.kind, form.address, form.language)
@@ -78,9 +78,9 @@ async def target_place(request: Request) -> Target | None:
 
 async def _reached(desk: FrontDesk, actor: Principal) -> list[str] | None:
     """None: all of them."""
-    if actor.may(Permission.NOTICES_READ, INSTALLATION):
+    if actor.may(May.NOTICES_READ, INSTALLATION):
         return None
-    return [tenant.tenant_id for tenant in await tenants_reached(desk.store, actor, Permission.NOTICES_READ)]
+    return [tenant.tenant_id for tenant in await tenants_reached(desk.store, actor, May.NOTICES_READ)]
 
 
 def _notice_shape(notice: Notice, dispatches: list[Dispatch]) -> Json:
@@ -124,3 +124,27 @@ def _target_shape(target: NoticeTarget) -> Json:
 
 def _instant(unix_ms: int | None) -> str | None:
     return None if unix_ms is None else write_instant(unix_ms)
+
+
+NOTICES = (
+    Route("GET", "/v1/notices", notices, May.NOTICES_READ),
+    Route("GET", "/v1/notice-targets", targets, May.NOTICES_READ),
+    Route(
+        "POST",
+        "/v1/notice-targets",
+        add,
+        May.NOTICES_WRITE,
+        201,
+        action="notice_target.created",
+        secret_answer=True,
+    ),
+    Route(
+        "DELETE",
+        "/v1/notice-targets/{target_id}",
+        remove,
+        May.NOTICES_WRITE,
+        target=target_place,
+        action="notice_target.deleted",
+    ),
+)
+"""The same at both listeners: what differs is how far the caller's rights reach."""
