@@ -16,7 +16,7 @@ from parvis.adapters.store.store import SqlStore
 from parvis.domain.identity.person import Realm
 from parvis.flows.people_store import PeopleStore
 from parvis.flows.store import Store
-from parvis.testing import people_places_suite, people_suite
+from parvis.testing import people_places_suite, people_recovery_suite, people_suite
 from parvis.testing.people_suite import settle_people
 from parvis.testing.postgres import new_database, postgres
 
@@ -61,7 +61,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.mark.parametrize(
-    "promise", [*people_suite.PROMISES, *people_places_suite.PROMISES], ids=lambda promise: promise.__name__
+    "promise",
+    [*people_suite.PROMISES, *people_places_suite.PROMISES, *people_recovery_suite.PROMISES],
+    ids=lambda promise: promise.__name__,
 )
 async def test_promise(promise: Callable[[Store], Awaitable[None]], store: SqlStore) -> None:
     await promise(store)

@@ -5,7 +5,7 @@ import click
 from parvis.cli.asking import limit_option, yes_option
 from parvis.cli.operator_api import operator_api
 from parvis.cli.output import output_option, print_done, print_one, print_rows
-from parvis.cli.user import print_invitation
+from parvis.cli.user import print_invitation, print_reset, print_signed_out, tokens_option
 
 _COLUMNS = ("id", "email", "name", "standing", "created_at", "last_seen_at")
 _INVITED = ("id", "email", "roles", "state", "invited_by", "ends_at")
@@ -105,6 +105,30 @@ def remove(ctx: click.Context, operator_id: str, output: str) -> None:
     with operator_api(ctx) as api:
         removed = api.delete(f"{_PATH}/{operator_id}")
     print_done(f"Removed {removed['email']}.", removed, output)
+
+
+@operator.command("reset-sign-in")
+@click.argument("operator_id", metavar="OPERATOR")
+@yes_option
+@output_option
+@click.pass_context
+def reset_sign_in(ctx: click.Context, operator_id: str, output: str) -> None:
+    """Take away password, factors, sessions and tokens. The link for another password is shown this once."""
+    with operator_api(ctx) as api:
+        made = api.post(f"{_PATH}/{operator_id}/sign_in/reset", {})
+    print_reset(made, output)
+
+
+@operator.command("end-sessions")
+@click.argument("operator_id", metavar="OPERATOR")
+@tokens_option
+@output_option
+@click.pass_context
+def end_sessions(ctx: click.Context, operator_id: str, output: str, *, tokens: bool) -> None:
+    """Sign one of them out everywhere."""
+    with operator_api(ctx) as api:
+        ended = api.delete(f"{_PATH}/{operator_id}/sessions{'?personal_tokens=true' * tokens}")
+    print_signed_out(ended, output)
 
 
 @operator.command()

@@ -11,6 +11,7 @@ _COLUMNS = ("id", "email", "name", "standing", "created_at", "last_seen_at")
 _INVITED = ("id", "email", "roles", "state", "invited_by", "ends_at")
 _GRANTED = ("id", "user_id", "role", "organisation_id", "tenant_id", "granted_by", "granted_at")
 _PATH = "/v1/users"
+tokens_option = click.option("--tokens", is_flag=True, help="Their personal tokens too.")
 
 
 @click.group()
@@ -137,6 +138,30 @@ def remove(ctx: click.Context, user_id: str, output: str) -> None:
     print_done(f"Removed {removed['email']}.", removed, output)
 
 
+@user.command("reset-sign-in")
+@click.argument("user_id", metavar="USER")
+@yes_option
+@output_option
+@click.pass_context
+def reset_sign_in(ctx: click.Context, user_id: str, output: str) -> None:
+    """Take away password, factors, sessions and tokens. The link for another password is shown this once."""
+    with operator_api(ctx) as api:
+        made = api.post(f"{user_path(api, user_id)}/sign_in/reset", {})
+    print_reset(made, output)
+
+
+@user.command("end-sessions")
+@click.argument("user_id", metavar="USER")
+@tokens_option
+@output_option
+@click.pass_context
+def end_sessions(ctx: click.Context, user_id: str, output: str, *, tokens: bool) -> None:
+    """Sign somebody out everywhere."""
+    with operator_api(ctx) as api:
+        ended = api.delete(f"{user_path(api, user_id)}/sessions{'?personal_tokens=true' * tokens}")
+    print_signed_out(ended, output)
+
+
 @user.command()
 @click.argument("user_id", metavar="USER")
 @click.argument("role")
@@ -205,6 +230,21 @@ def print_invitation(made: Json, output: str) -> None:
         click.echo(f"Invitation: {made['link']}")
     else:
         print_one(made, output)
+
+
+def print_reset(made: Json, output: str) -> None:
+    """With its link, which is shown this once."""
+    if output == "table":
+        click.echo(f"{made['email']} signs in no more until this link is used.", err=True)
+        click.echo("It sets another password, within seven days and once. It is shown once; send it.", err=True)
+        click.echo(f"Link: {made['link']}")
+    else:
+        print_one(made, output)
+
+
+def print_signed_out(ended: Json, output: str) -> None:
+    """How many of what were ended."""
+    print_done(f"Ended {ended['sessions']} sessions and {ended['personal_tokens']} personal tokens.", ended, output)
 
 
 def _words(given: Json) -> str:

@@ -109,6 +109,12 @@ def check_reach(actor: Principal, role: Role, target: Target) -> None:
 
     What everybody has is given by no grant: a personal token, which lacks some of it, may grant as its person may.
     """
+    missing = lacking(actor, role, target)
+    if missing is not None:
+        raise NotPermitted(f"You cannot grant or withdraw '{role}': you lack '{missing}' there.")
+
+
+def lacking(actor: Principal, role: Role, target: Target) -> Permission | None:
+    """A permission of the role that the actor has not over that place; None when they have all."""
     missing = sorted(may for may in RULES[role].permissions - ANYONES if not actor.may(may, target))
-    if missing:
-        raise NotPermitted(f"You cannot grant or withdraw '{role}': you lack '{missing[0]}' there.")
+    return missing[0] if missing else None

@@ -84,23 +84,23 @@ async def list_invitations(
 async def invitation_named(
     store: Store, organisation_id: str, invitation_id: str, realm: Realm = Realm.CUSTOMER
 ) -> Invitation:
-    """Raises NotFound, also for one of another organisation."""
+    """Raises NotFound, also for one of another organisation and for the link of a reset."""
     found = await store.people(realm).invitation(invitation_id)
-    if found is None or found[0].organisation_id != organisation_id:
+    if found is None or found[0].organisation_id != organisation_id or found[0].user_id:
         raise NotFound(f"There is no invitation '{invitation_id[:100]}'.", param="invitation_id")
     return found[0]
 
 
 async def read_link(store: Store, mint: Mint, link: Secret, realm: Realm) -> tuple[Invitation, bytes]:
-    """The open invitation behind a link, with its digest. Raises NotFound: the same for every link that opens none."""
+    """What is open behind a link, with its digest. Raises NotFound: the same for every link that opens nothing."""
     text = read_other(INVITATION_PREFIX, link.reveal())
     found = None if text is None else await store.people(realm).invitation(text.key_id)
     if text is None or found is None:
-        raise _gone()
+        raise gone()
     invitation, kept = found
     presented = keyed_digest(mint, realm, text.key_id, text.secret)
     if not hmac.compare_digest(presented, kept) or not invitation.open(mint.clock.unix_ms()):
-        raise _gone()
+        raise gone()
     return invitation, presented
 
 
@@ -119,6 +119,8 @@ async def accept(
     Conflict when somebody has the address meanwhile.
     """
     invitation, digest = await read_link(store, mint, link, realm)
+    if invitation.user_id:
+        raise gone()
     person = new_person(mint, realm, invitation.organisation_id, invitation.email, name)
     hashed = ""
     if password is not None:
@@ -128,5 +130,6 @@ async def accept(
     return person
 
 
-def _gone() -> NotFound:
+def gone() -> NotFound:
+    """What is said of a link that opens nothing (any more), whatever it once opened."""
     return NotFound("This invitation does not exist or is over. Ask for another.", code="invitation_over")

@@ -30,7 +30,8 @@ class People(Protocol):
         """Replace the one of this id. Goes before all that waits to be written.
 
         Who is not active any more has no sessions, and their own API keys rest. Who is removed has no grants, factors,
-        tokens, open invitations and API keys of their own either, and their e-mail is free. Raises NotFound, Conflict
+        tokens, open links and API keys of their own either, and their e-mail is free; with another
+        e-mail a link of a reset works no more. Raises NotFound, Conflict
         when the e-mail is taken, and Conflict (`last_owner`) when a place would be left without an active owner.
         """
 
@@ -47,7 +48,10 @@ class People(Protocol):
         """A person with grants, second factor and the rules of their organisation, on one snapshot."""
 
     async def add_grant(self, grant: Grant) -> None:
-        """Raises NotFound without an active person, Conflict when they have it or when it excludes what they have."""
+        """A link of a reset works no more: who has it need not have this right.
+
+        Raises NotFound without an active person, Conflict when they have it or when it excludes what they have.
+        """
 
     async def remove_grant(self, grant_id: str) -> Grant:
         """Goes before all that waits. Raises NotFound, Conflict (`last_owner`)."""
@@ -72,10 +76,10 @@ class Invitations(Protocol):
         """Goes before all that waits; again is no error. Raises NotFound, Conflict when it was accepted."""
 
     async def invitation(self, invitation_id: str) -> tuple[Invitation, bytes] | None:
-        """One with the digest of its link, in whichever state."""
+        """One with the digest of its link, in whichever state; links of a reset too."""
 
     async def invitations(self, organisation_id: str | None = None) -> list[Invitation]:
-        """Of one organisation or all, in every state, sorted by id."""
+        """Of one organisation or all, in every state, sorted by id. Links of a reset ask nobody in."""
 
     async def accept_invitation(
         self, invitation_id: str, digest: bytes, person: Person, grants: Sequence[Grant], password_hash: str
@@ -86,6 +90,29 @@ class Invitations(Protocol):
         """
 
 
+class Recovery(Protocol):
+    """For who cannot sign in any more, and for whom somebody else may be signed in."""
+
+    async def reset_sign_in(self, link: Invitation, digest: bytes) -> None:
+        """The person of the link has no password, second factor, session and personal token any more, and this link.
+
+        All of it together. An earlier link of theirs works no more; their grants and API keys stay. Goes before all
+        that waits. Raises NotFound for who is not there.
+        """
+
+    async def recover(self, invitation_id: str, digest: bytes, password_hash: str) -> None:
+        """Once: the password of the link's person; failures of their account are forgotten, sessions end.
+
+        Raises NotFound when the link is not pending any more, and without an active person.
+        """
+
+    async def sign_out(self, user_id: str, *, tokens: bool) -> tuple[int, int]:
+        """End all sessions, and revoke all personal tokens if it is said. Goes before all that waits.
+
+        Returns how many sessions and how many tokens there were.
+        """
+
+
 class Credentials(Protocol):
     """What people show. Of several at once that would use something up, one does."""
 
@@ -93,7 +120,7 @@ class Credentials(Protocol):
         """Nothing for nobody."""
 
     async def put_password(self, user_id: str, password_hash: str, keep_session_id: str = "") -> None:
-        """Set it, and end all sessions but one. Raises NotFound."""
+        """Set it, and end all sessions but one; a link of a reset works no more. Raises NotFound."""
 
     async def rehash(self, user_id: str, before: str, after: str) -> None:
         """The same password under other parameters; nothing when it was changed meanwhile."""
@@ -185,7 +212,7 @@ class Attempts(Protocol):
         """Take back so many that were counted in advance; without a number: all of them."""
 
 
-class PeopleStore(People, Invitations, Credentials, Sessions, Attempts, Protocol):
+class PeopleStore(People, Invitations, Recovery, Credentials, Sessions, Attempts, Protocol):
     """One realm, whole."""
 
 

@@ -1,8 +1,10 @@
 """Sessions: opened, renewed, proven again, ended. The cookie exists here for as long as it takes to hand it over."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
+from parvis.core.errors import NotFound
 from parvis.core.ids import new_id
 from parvis.core.secret import Secret
 from parvis.domain.identity.dossier import Dossier
@@ -28,15 +30,28 @@ class SignedIn(NamedTuple):
 
 
 async def open_session(lobby: Lobby, dossier: Dossier, means: Means, address: str, *, complete: bool) -> SignedIn:
-    """For somebody who has just been recognised. Raises NotFound when they are not active any more.
+    """For somebody who has just been recognised. Raises NotFound when they are not active any more, or were reset.
 
-    `complete`: whether a second factor was shown, or the provider that vouches for them has seen one.
+    `complete`: whether a second factor was shown, or the provider that vouches for them has seen one. A hash takes so
+    long that a reset can come between; it ends sessions, and so it is looked for once this one is there.
     """
     now, cookie = lobby.now(), new_cookie(lobby.mint.randomness)
     session_id = new_id("ses", now, lobby.mint.randomness)
     session = Session(session_id, dossier.person.user_id, means, complete, address, now, now, now)
     await lobby.people.add_session(session, session_digest(lobby, cookie))
+    if not await _has_means(lobby, session):
+        with suppress(NotFound):  # the reset may have ended it
+            await lobby.people.end_session(session.user_id, session.session_id)
+        raise NotFound("Your sign-in was reset meanwhile. Use the link that you were sent.")
     return SignedIn(session, cookie, dossier)
+
+
+async def _has_means(lobby: Lobby, session: Session) -> bool:
+    """Whether its person still has what it was opened by. What their provider vouches for is not kept here."""
+    if session.means is Means.OPENID:
+        return True
+    factors = await lobby.people.factors(session.user_id)
+    return bool(factors.password_hash if session.means is Means.PASSWORD else factors.passkeys)
 
 
 async def complete_session(lobby: Lobby, session: Session, dossier: Dossier) -> SignedIn:

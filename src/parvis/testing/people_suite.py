@@ -1,7 +1,7 @@
 """What every store promises about people, as functions that take an open, empty store.
 
 `PROMISES` lists those of one realm, once for each: both keep them. Those about grants, owners and invitations are in
-`parvis.testing.people_places_suite`.
+`parvis.testing.people_places_suite`, those about lost sign-ins in `parvis.testing.people_recovery_suite`.
 """
 
 # ruff: noqa: D103, S105, S106 - a promise's name is its sentence; hashes and numbers in it are expectations
@@ -299,7 +299,9 @@ async def attempts_are_counted_before_they_are_judged(store: Store, realm: Realm
 Promise = Callable[[Store], Awaitable[None]]
 
 
-def _of(realm: Realm, promise: Callable[[Store, Realm], Awaitable[None]]) -> Promise:
+def of_realm(realm: Realm, promise: Callable[[Store, Realm], Awaitable[None]]) -> Promise:
+    """What is promised of both realms, of one."""
+
     async def kept(store: Store) -> None:
         await promise(store, realm)
 
@@ -323,4 +325,4 @@ _OF_BOTH = (
     a_challenge_is_given_once_in_time,
     attempts_are_counted_before_they_are_judged,
 )
-PROMISES: tuple[Promise, ...] = tuple(_of(realm, promise) for realm in Realm for promise in _OF_BOTH)
+PROMISES: tuple[Promise, ...] = tuple(of_realm(realm, promise) for realm in Realm for promise in _OF_BOTH)

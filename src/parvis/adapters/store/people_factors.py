@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from parvis.adapters.store.people_part import Part, active_person, has_passkey
+from parvis.adapters.store.people_part import Part, active_person, has_passkey, withdraw_links
 from parvis.adapters.store.people_tables import PeopleTables
 from parvis.core.errors import Conflict, NotFound, Unavailable
 from parvis.domain.identity.second_factor import Challenge, Factors, Passkey, Purpose, Totp
@@ -97,6 +97,7 @@ def _put_password(
     connection.execute(update(tables.people).where(own).values(password_hash=password_hash))
     others = (tables.sessions.c.user_id == user_id) & (tables.sessions.c.session_id != keep_session_id)
     connection.execute(delete(tables.sessions).where(others))
+    withdraw_links(connection, tables, user_id)
 
 
 def _rehash(connection: Connection, tables: PeopleTables, user_id: str, before: str, after: str) -> None:

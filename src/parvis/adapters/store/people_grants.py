@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from parvis.adapters.store.identity_tables import organisations
 from parvis.adapters.store.keys import revoke_keys_of, tell_of_keys_of
@@ -10,10 +10,12 @@ from parvis.adapters.store.people_part import (
     Part,
     active_person,
     dossier_of,
+    forget_proofs,
     found_person,
     grant_of,
     grants_of,
     person_of,
+    withdraw_links,
 )
 from parvis.adapters.store.people_tables import PeopleTables
 from parvis.core.errors import Conflict, NotFound
@@ -95,6 +97,7 @@ def add_grant(connection: Connection, tables: PeopleTables, grant: Grant) -> Non
             code="incompatible_roles",
         )
     connection.execute(insert(tables.grants).values(**_grant_values(grant)))
+    withdraw_links(connection, tables, grant.user_id)  # they were given to who had as much as this person then
 
 
 def _put_person(connection: Connection, tables: PeopleTables, person: Person) -> None:
@@ -107,6 +110,7 @@ def _put_person(connection: Connection, tables: PeopleTables, person: Person) ->
         _take_away(connection, tables, person)
     if person.standing is not Standing.REMOVED and same_email(person.email) != same_email(before.email):
         _check_email(connection, tables, person)
+        withdraw_links(connection, tables, person.user_id)  # they were mailed to the other address
     own = tables.people.c.user_id == person.user_id
     seen = {"last_seen_unix_ms": before.last_seen_unix_ms}
     connection.execute(update(tables.people).where(own).values(**_values(person) | seen))
@@ -118,9 +122,9 @@ def _take_away(connection: Connection, tables: PeopleTables, person: Person) -> 
     """Sessions of who is not active; and whatever else who is removed had."""
     own = [tables.sessions, tables.challenges]
     if person.standing is Standing.REMOVED:
-        own += [tables.grants, tables.passkeys, tables.recovery_codes, tables.tokens]
-        forgotten = {"password_hash": "", "totp_sealed_seed": None, "totp_step": None, "totp_enrolled_unix_ms": None}
-        connection.execute(update(tables.people).where(_of(tables, person)).values(**forgotten))
+        own = [tables.grants, tables.tokens]
+        forget_proofs(connection, tables, person.user_id)
+        withdraw_links(connection, tables, person.user_id)
         by = tables.invitations.c.invited_by.in_((f"user {person.user_id}", f"operator {person.user_id}"))
         asked = by & (tables.invitations.c.state == InvitationState.PENDING)
         revoke_keys_of(connection, person.user_id)
@@ -186,10 +190,6 @@ def _people(connection: Connection, tables: PeopleTables, organisation_id: str |
 def _check_email(connection: Connection, tables: PeopleTables, person: Person) -> None:
     if _by_email(connection, tables, person.email) is not None:
         raise Conflict(f"Somebody signs in with '{person.email}' already.", code="email_taken", param="email")
-
-
-def _of(tables: PeopleTables, person: Person) -> ColumnElement[bool]:
-    return tables.people.c.user_id == person.user_id
 
 
 def _values(person: Person) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Invitations: open until they are accepted, withdrawn, followed by another one, or over."""
+"""Links: open until they are used, withdrawn, followed by another one, or over."""
 
 from collections.abc import Sequence
 
@@ -50,7 +50,26 @@ def _add(connection: Connection, tables: PeopleTables, invitation: Invitation, d
         raise Conflict(f"Somebody signs in with '{invitation.email}' already.", code="email_taken", param="email")
     earlier = (tables.invitations.c.email_same == email) & (tables.invitations.c.state == InvitationState.PENDING)
     connection.execute(update(tables.invitations).where(earlier).values(state=InvitationState.WITHDRAWN))
-    connection.execute(insert(tables.invitations).values(**_values(invitation), digest=digest))
+    keep_link(connection, tables, invitation, digest)
+
+
+def keep_link(connection: Connection, tables: PeopleTables, link: Invitation, digest: bytes) -> None:
+    """A part of a transaction."""
+    connection.execute(insert(tables.invitations).values(**_values(link), digest=digest))
+
+
+def use_link(connection: Connection, tables: PeopleTables, invitation_id: str, digest: bytes) -> Invitation:
+    """A part of a transaction. Of several at once one uses it. Raises NotFound when it opens nothing any more."""
+    found = _found(connection, tables, invitation_id)
+    pending = (
+        (tables.invitations.c.invitation_id == invitation_id)
+        & (tables.invitations.c.state == InvitationState.PENDING)
+        & (tables.invitations.c.digest == digest)
+    )
+    used = update(tables.invitations).where(pending).values(state=InvitationState.ACCEPTED)
+    if found is None or not connection.execute(used).rowcount:
+        raise NotFound("This invitation does not exist or is over. Ask for another.", code="invitation_over")
+    return found[0]
 
 
 def _renew(connection: Connection, tables: PeopleTables, invitation_id: str, digest: bytes, ends_unix_ms: int) -> None:
@@ -81,14 +100,7 @@ def _accept(
     grants: Sequence[Grant],
     password_hash: str,
 ) -> None:
-    pending = (
-        (tables.invitations.c.invitation_id == invitation_id)
-        & (tables.invitations.c.state == InvitationState.PENDING)
-        & (tables.invitations.c.digest == digest)
-    )
-    accepted = update(tables.invitations).where(pending).values(state=InvitationState.ACCEPTED)
-    if not connection.execute(accepted).rowcount:
-        raise NotFound("This invitation does not exist or is over. Ask for another.", code="invitation_over")
+    use_link(connection, tables, invitation_id, digest)
     add_person(connection, tables, person, grants)
     same = tables.people.c.user_id == person.user_id
     connection.execute(update(tables.people).where(same).values(password_hash=password_hash))
@@ -101,7 +113,8 @@ def _found(connection: Connection, tables: PeopleTables, invitation_id: str) -> 
 
 
 def _all(connection: Connection, tables: PeopleTables, organisation_id: str | None) -> list[Invitation]:
-    rows = select(tables.invitations).order_by(tables.invitations.c.invitation_id)
+    proper = tables.invitations.c.user_id.is_(None)
+    rows = select(tables.invitations).where(proper).order_by(tables.invitations.c.invitation_id)
     if organisation_id is not None:
         rows = rows.where(tables.invitations.c.organisation_id == organisation_id)
     return [_invitation(row) for row in connection.execute(rows)]
@@ -119,6 +132,7 @@ def _invitation(row: Row[tuple[object, ...]]) -> Invitation:
         row.created_unix_ms,
         row.ends_unix_ms,
         InvitationState(row.state),
+        row.user_id or "",
     )
 
 
@@ -133,4 +147,5 @@ def _values(invitation: Invitation) -> dict[str, object]:
         "created_unix_ms": invitation.created_unix_ms,
         "ends_unix_ms": invitation.ends_unix_ms,
         "state": invitation.state,
+        "user_id": invitation.user_id or None,
     }

@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, delete, select, update
 
 from parvis.adapters.store.database import Database, Room
 from parvis.adapters.store.identity_tables import organisations
 from parvis.adapters.store.people_tables import PeopleTables
 from parvis.core.errors import NotFound
 from parvis.domain.identity.dossier import Dossier
+from parvis.domain.identity.invitation import InvitationState
 from parvis.domain.identity.organisation import Standing
 from parvis.domain.identity.person import Person
 from parvis.domain.identity.place import Target
 from parvis.domain.identity.role import Grant, Role
+
+_NOTHING_SHOWN = {"password_hash": "", "totp_sealed_seed": None, "totp_step": None, "totp_enrolled_unix_ms": None}
 
 
 class Part:
@@ -59,6 +62,19 @@ def has_passkey(connection: Connection, tables: PeopleTables, user_id: str) -> b
     """Whether a person has any."""
     own = select(tables.passkeys.c.credential_id).where(tables.passkeys.c.user_id == user_id).limit(1)
     return connection.execute(own).first() is not None
+
+
+def forget_proofs(connection: Connection, tables: PeopleTables, user_id: str) -> None:
+    """Nothing that a person showed opens anything any more, and nobody is signed in as them."""
+    connection.execute(update(tables.people).where(tables.people.c.user_id == user_id).values(**_NOTHING_SHOWN))
+    for table in (tables.passkeys, tables.recovery_codes, tables.challenges, tables.sessions):
+        connection.execute(delete(table).where(table.c.user_id == user_id))
+
+
+def withdraw_links(connection: Connection, tables: PeopleTables, user_id: str) -> None:
+    """By which a person could set another password."""
+    own = (tables.invitations.c.user_id == user_id) & (tables.invitations.c.state == InvitationState.PENDING)
+    connection.execute(update(tables.invitations).where(own).values(state=InvitationState.WITHDRAWN))
 
 
 def grants_of(connection: Connection, tables: PeopleTables, user_ids: Sequence[str]) -> list[Grant]:

@@ -93,7 +93,7 @@ def _grants(name: str, people: str) -> Table:
 
 
 def _invitations(name: str) -> Table:
-    """`roles` holds `role`, `organisation_id`, `tenant_id` in turn."""
+    """`roles` holds `role`, `organisation_id`, `tenant_id` in turn. With a `user_id` it is the link of a reset."""
     return Table(
         name,
         metadata,
@@ -107,8 +107,10 @@ def _invitations(name: str) -> Table:
         Column("ends_unix_ms", BigInteger, nullable=False),
         Column("state", Text, nullable=False),
         Column("digest", LargeBinary, nullable=False),
+        Column("user_id", Text),
         Index(f"{name}_by_email", "email_same", "state"),
         Index(f"{name}_by_organisation", "organisation_id", "invitation_id"),
+        Index(f"{name}_of_user", "user_id"),
     )
 
 

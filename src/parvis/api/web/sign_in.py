@@ -1,9 +1,11 @@
 """Signing in and out: `/v1/session`, and the link of an invitation. The same at both doors, each for its own people."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from parvis.api.web.answers_people import OwnSession, PasskeyChallenge, SessionEnded, SessionProven, User
+from parvis.api.web.answers_people import SignedIn as SignedInShown
 from parvis.api.web.identification import Jar, TheCaller, TheJar, TheLobby, TheOneAsking, TheSession
 from parvis.api.web.people_shapes import person_shape, right_shapes, session_shape, signed_in_shape
 from parvis.api.web.routes import Route
@@ -11,11 +13,13 @@ from parvis.api.web.shapes import Json
 from parvis.core.errors import BadRequest, Failure
 from parvis.core.secret import Secret
 from parvis.domain.identity.permission import Permission as May
+from parvis.domain.identity.person import Person
 from parvis.domain.identity.place import Target
 from parvis.domain.identity.session import Session
 from parvis.flows.invitations import accept, read_link
 from parvis.flows.lobby import Lobby
 from parvis.flows.record import Recorder
+from parvis.flows.recovery import recover
 from parvis.flows.sessions import SignedIn, end_session
 from parvis.flows.sign_in import begin_passkey, show_code, show_passkey, show_password, sign_in, sign_in_by_passkey
 
@@ -54,41 +58,52 @@ class ProofForm(Form):
 
 
 class AcceptForm(Form):
-    """The link's token, and who one is. Without a password one signs in by OpenID."""
+    """The link's token, and who one is. Without a password one signs in by OpenID.
+
+    After a reset of one's sign-in the name stays as it was, and a password is needed.
+    """
 
     token: SecretStr = Field(max_length=SECRET_CHARS_MAX)
-    name: str = Field(max_length=SECRET_CHARS_MAX)
+    name: str = Field(default="", max_length=SECRET_CHARS_MAX)
     password: SecretStr | None = Field(default=None, max_length=SECRET_CHARS_MAX)
 
 
-async def open_by_password(jar: TheJar, lobby: TheLobby, caller: TheCaller, form: SignInForm) -> Json:
+async def open_by_password(
+    jar: TheJar, lobby: TheLobby, caller: TheCaller, form: SignInForm
+) -> Annotated[Json, SignedInShown]:
     """Sign in. The answer says what `must` come first: a second factor, enrolling one, or nothing."""
     password, code = secret_of(form.password), None if form.code is None else secret_of(form.code)
     return _handed_over(jar, await sign_in(lobby, form.email, password, code, caller))
 
 
-async def begin_open_by_passkey(lobby: TheLobby) -> Json:
+async def begin_open_by_passkey(lobby: TheLobby) -> Annotated[Json, PasskeyChallenge]:
     """A challenge for whatever passkey the browser has for this site."""
     return _challenge(*await begin_passkey(lobby))
 
 
-async def open_by_passkey(jar: TheJar, lobby: TheLobby, caller: TheCaller, form: PasskeyForm) -> Json:
+async def open_by_passkey(
+    jar: TheJar, lobby: TheLobby, caller: TheCaller, form: PasskeyForm
+) -> Annotated[Json, SignedInShown]:
     """Sign in by a passkey alone, whose authenticator has verified its user."""
     signed_in = await sign_in_by_passkey(lobby, form.challenge_id, form.credential, caller)
     return _handed_over(jar, signed_in)
 
 
-async def begin_own_passkey(lobby: TheLobby, session: TheSession) -> Json:
+async def begin_own_passkey(lobby: TheLobby, session: TheSession) -> Annotated[Json, PasskeyChallenge]:
     """A challenge for one's own passkeys, as a second factor or to prove oneself again."""
     return _challenge(*await begin_passkey(lobby, session.user_id))
 
 
-async def second_factor(jar: TheJar, lobby: TheLobby, caller: TheCaller, session: TheSession, form: ProofForm) -> Json:
+async def second_factor(
+    jar: TheJar, lobby: TheLobby, caller: TheCaller, session: TheSession, form: ProofForm
+) -> Annotated[Json, SignedInShown]:
     """Complete a session. It goes on under another cookie."""
     return _handed_over(jar, await _shown(lobby, caller, session, form))
 
 
-async def step_up(jar: TheJar, lobby: TheLobby, caller: TheCaller, session: TheSession, form: ProofForm) -> Json:
+async def step_up(
+    jar: TheJar, lobby: TheLobby, caller: TheCaller, session: TheSession, form: ProofForm
+) -> Annotated[Json, SessionProven]:
     """Prove oneself again, for what is dangerous. Without a second factor, by the password."""
     if form.password is not None and form.code is None and form.credential is None:
         await show_password(lobby, session, secret_of(form.password), caller)
@@ -98,7 +113,7 @@ async def step_up(jar: TheJar, lobby: TheLobby, caller: TheCaller, session: TheS
     return {"object": "session", "id": session.session_id, "proven": True}
 
 
-async def show(lobby: TheLobby, principal: TheOneAsking, session: TheSession) -> Json:
+async def show(lobby: TheLobby, principal: TheOneAsking, session: TheSession) -> Annotated[Json, OwnSession]:
     """The session in which one is, and what one may do in it."""
     dossier = await lobby.people.dossier(principal.subject_id)
     return {
@@ -109,24 +124,22 @@ async def show(lobby: TheLobby, principal: TheOneAsking, session: TheSession) ->
     }
 
 
-async def close(jar: TheJar, lobby: TheLobby, session: TheSession) -> Json:
+async def close(jar: TheJar, lobby: TheLobby, session: TheSession) -> Annotated[Json, SessionEnded]:
     """Sign out. The cookie opens nothing any more, whoever has a copy of it."""
     await end_session(lobby, session.user_id, session.session_id)
     jar.empty()
     return {"object": "session", "id": session.session_id, "ended": True}
 
 
-async def accept_invitation(lobby: TheLobby, caller: TheCaller, form: AcceptForm) -> Json:
-    """Become a person. Then sign in."""
-    link = secret_of(form.token)
-    invitation, _ = await read_link(lobby.store, lobby.mint, link, lobby.realm)
+async def accept_invitation(lobby: TheLobby, caller: TheCaller, form: AcceptForm) -> Annotated[Json, User]:
+    """Become a person, or set another password after a reset. Then sign in."""
+    invitation, _ = await read_link(lobby.store, lobby.mint, secret_of(form.token), lobby.realm)
     recorder = Recorder(lobby.store, lobby.mint.clock, lobby.mint.randomness)
     about = {"invitation_id": invitation.invitation_id}
-    intent = await recorder.intend(caller, "invite.accepted", Target(invitation.organisation_id), about)
-    password = None if form.password is None else secret_of(form.password)
-    passwords = lobby.proofs.passwords
+    action = "login.recovered" if invitation.user_id else "invite.accepted"
+    intent = await recorder.intend(caller, action, Target(invitation.organisation_id), about)
     try:
-        person = await accept(lobby.store, lobby.mint, passwords, link, form.name, password, lobby.realm)
+        person = await _led_in(lobby, form, known=bool(invitation.user_id))
     except Failure as failure:
         await recorder.outcome(intent, failure.code)
         raise
@@ -137,6 +150,15 @@ async def accept_invitation(lobby: TheLobby, caller: TheCaller, form: AcceptForm
 def secret_of(text: SecretStr) -> Secret:
     """A secret of a body."""
     return Secret(text.get_secret_value(), "secret of a body")
+
+
+async def _led_in(lobby: Lobby, form: AcceptForm, *, known: bool) -> Person:
+    """Who comes by a link: somebody new, or somebody known, who sets another password."""
+    password = None if form.password is None else secret_of(form.password)
+    link, passwords = secret_of(form.token), lobby.proofs.passwords
+    if known:
+        return await recover(lobby.store, lobby.mint, passwords, link, password, lobby.realm)
+    return await accept(lobby.store, lobby.mint, passwords, link, form.name, password, lobby.realm)
 
 
 def _handed_over(jar: Jar, signed_in: SignedIn) -> Json:

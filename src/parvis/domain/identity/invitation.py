@@ -1,4 +1,4 @@
-"""An invitation: an address, the roles that wait for whoever reads its mail, and until when."""
+"""A link: it asks somebody in with the roles that wait for them, or lets somebody who is in come back. Good once."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,6 +30,8 @@ class Invitation:
     created_unix_ms: int
     ends_unix_ms: int
     state: InvitationState = InvitationState.PENDING
+    user_id: str = ""
+    """Who sets another password with it, after a reset of their sign-in; empty for who is nobody yet."""
 
     def open(self, now_unix_ms: int) -> bool:
         """Whether it can be accepted."""
