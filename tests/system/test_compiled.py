@@ -18,7 +18,12 @@ TESTS_S_MAX = 600
 PARTS = (
     "tests/wire",
     "tests/domain",
-    "tests/flows",
+    "tests/flows/test_directory.py",
+    "tests/flows/test_fleet.py",
+    "tests/flows/test_ingest.py",
+    "tests/flows/test_permit.py",
+    "tests/flows/test_purse.py",
+    "tests/flows/test_trail.py",
     "tests/contracts/test_engine.py",
     "tests/contracts/test_journal.py",
     "tests/contracts/test_journal_frames.py",

@@ -110,8 +110,8 @@ ANSWER = '''async def chat(desk: Desk, exchange: Exchange, _: str) -> None:
     """Answer it. Raises Failure."""
     call = exchange.call
 '''
-CREATE = """    tenant = await tenant_named(desk.store, form.tenant_id)
-    models = await"""
+CREATE = """    tenant = await keys.tenant_named(desk.store, form.tenant_id)
+    if form.owner_id:"""
 BUGS = {
     **TALKATIVE,
     "parvis/api/inference/chat.py": (ANSWER, f"{MISDEEDS}\n\n{ANSWER}    _misbehave(call.body.decode())\n"),
