@@ -22,6 +22,7 @@ from parvis.adapters.passwords.argon2id import Argon2Passwords
 from parvis.adapters.store.store import SqlStore
 from parvis.api.console.desk import ConsoleDesk
 from parvis.api.operator.desk import OperatorDesk
+from parvis.api.web.routes import Route
 from parvis.core.clock import SystemClock
 from parvis.core.money import Money
 from parvis.core.secret import Secret
@@ -37,6 +38,7 @@ from parvis.flows.first_start import FIRST_PRICES, TENANT_ID, first_start
 from parvis.flows.invitations import accept, invite
 from parvis.flows.keys import NewKey, create_key, tenant_named
 from parvis.flows.lobby import Proofs
+from parvis.testing.answer_witness import AnswerWitness
 
 TOKEN = "the operator's token"
 PEPPER = b"pepper"
@@ -71,7 +73,14 @@ class Premises:
     announced: list[int] = field(default_factory=list)
     clock: MovableClock = field(default_factory=MovableClock)
     status: dict[str, Any] = field(
-        default_factory=lambda: {"ready": False, "stopping": False, "gateways": [], "replicas": []}
+        default_factory=lambda: {
+            "ready": False,
+            "stopping": False,
+            "gateways": [],
+            "open_runs": [],
+            "open_requests": 0,
+            "replicas": [],
+        }
     )
 
     async def announce(self) -> None:
@@ -129,16 +138,23 @@ async def premises(tmp_path: Path) -> AsyncIterator[Premises]:
 
 
 @asynccontextmanager
-async def listening(app: FastAPI) -> AsyncIterator[str]:
-    """Serve on a free port of loopback; gives `http://127.0.0.1:PORT`."""
+async def listening(app: FastAPI, answered: set[Route] | None = None) -> AsyncIterator[str]:
+    """Serve on a free port of loopback; gives `http://127.0.0.1:PORT`. Every answer must be what its route declares.
+
+    Those that were are added to `answered`.
+    """
     # As control gets its sockets: by descriptor. Made here, asyncio would not know them as TCP and leave Nagle on.
     sock = socket(fileno=create_server(("127.0.0.1", 0)).detach())
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
+    witness = AnswerWitness(app)
+    server = uvicorn.Server(uvicorn.Config(witness, log_config=None, lifespan="off", ws="none"))
     serving = asyncio.create_task(server._serve([sock]))
     while not server.started:  # noqa: ASYNC110 - it has no event to wait for
         await asyncio.sleep(0.005)
     try:
         yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+        assert not witness.told, f"answers are not what their routes declare: {witness.told}"
+        if answered is not None:
+            answered |= witness.seen
     finally:
         server.should_exit = True
         await serving

@@ -18,6 +18,7 @@ from parvis.core.errors import Failure
 from parvis.testing.processes import fake_engine
 
 CHAT, EMBED = "smollm2-135m-instruct", "all-minilm-l6-v2"
+REPLICA = {"id": "smollm2-0", "engine": "smollm2", "kind": "llama.cpp", "address": "here", "state": "ready"}
 Parvis = Callable[..., Awaitable[Result]]
 
 
@@ -154,8 +155,7 @@ async def test_credit_is_given(parvis: Parvis) -> None:
 
 
 async def test_status_shows_what_runs(parvis: Parvis, premises: Any) -> None:
-    replica = {"id": "smollm2-0", "engine": "smollm2", "kind": "llama.cpp", "address": "here", "state": "ready"}
-    premises.status = {"gateways": ["run-7"], "replicas": [replica]}
+    premises.status |= {"gateways": ["run-7"], "replicas": [REPLICA]}
     shown = await good(parvis("status"))
     assert "run-7" in shown
     assert "smollm2-0" in shown
@@ -217,7 +217,7 @@ def test_the_schema_is_json(home: Path) -> None:
 
 
 async def test_a_healthy_installation_is_well(parvis: Parvis, premises: Any) -> None:
-    premises.status |= {"ready": True, "gateways": ["run"], "replicas": [{"state": "ready"}]}
+    premises.status |= {"ready": True, "gateways": ["run"], "replicas": [REPLICA]}
     free = {"PARVIS_INFERENCE__LISTEN": "127.0.0.1:0", "PARVIS_CONSOLE__LISTEN": "127.0.0.1:0"}
     report = json.loads(await good(parvis("doctor", "--json", **free)))
     states = {check["what"]: check["state"] for check in report["checks"]}

@@ -20,6 +20,9 @@ from parvis.cli.declared import read_declaration
 from parvis.cli.main import main
 from parvis.cli.remote import base_url
 from parvis.core.errors import BadRequest, Misconfigured
+from parvis.domain.identity.person import Realm
+from parvis.domain.identity.place import INSTALLATION
+from parvis.domain.identity.role import Role
 
 CHAT, EMBED = "smollm2-135m-instruct", "all-minilm-l6-v2"
 DUE = f"{datetime.now(UTC) + timedelta(days=30):%Y-%m-%d}"
@@ -151,6 +154,20 @@ async def test_the_operators_people_are_asked_in(parvis: Parvis) -> None:
     [waiting] = await value(parvis("operator", "invitations", "--json"))
     await good(parvis("operator", "uninvite", waiting["id"]))
     assert await value(parvis("operator", "list", "--json")) == []
+
+
+@pytest.mark.usefixtures("acme")
+async def test_who_cannot_sign_in_is_reset(parvis: Parvis, premises: Any, kit: Any) -> None:
+    person = await premises.person("op@host.example", (Role.OPERATOR_AUDITOR, INSTALLATION), realm=Realm.OPERATOR)
+    await good(parvis("user", "create", "acme", "ada@acme.example"))
+    for noun, named in (("user", "acme/ada@acme.example"), ("operator", person.user_id)):
+        assert (await parvis(noun, "reset-sign-in", named, text="n\n")).exit_code == 1
+        assert (await good(parvis(noun, "reset-sign-in", named, "--yes"))).startswith("Link: inv-parvis_")
+        assert (await value(parvis(noun, "reset-sign-in", named, "--yes", "--json")))["link"].startswith("inv-parvis_")
+        ended = "Ended 0 sessions and 0 personal tokens.\n"
+        assert await good(parvis(noun, "end-sessions", named)) == ended
+        assert (await value(parvis(noun, "end-sessions", named, "--tokens", "--json")))["personal_tokens"] == 0
+    assert not (await premises.store.people(Realm.OPERATOR).factors(person.user_id)).password_hash
 
 
 @pytest.mark.usefixtures("acme")

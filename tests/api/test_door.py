@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
@@ -31,7 +31,7 @@ from parvis.domain.identity.site import HERE, Site
 NOW_UNIX_MS = 1_800_000_000_000
 HOME, HERS, THEIRS = Target("org", "home"), Target("org", "hers"), Target("other", "theirs")
 SECRET = "sk-shown-once"
-Json = dict[str, Any]
+Json = Annotated[dict[str, Any], dict[str, Any]]
 
 
 class StillClock:

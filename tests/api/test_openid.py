@@ -13,6 +13,7 @@ import pytest
 from parvis.adapters.openid.client import OpenIdClient
 from parvis.adapters.outbound.client import OutboundClient
 from parvis.api.console.app import make_app
+from parvis.api.operator.app import make_app as make_operator
 from parvis.cli.authority import new_authority, server_names, sign_server
 from parvis.domain.identity.openid import Provider
 from parvis.domain.identity.site import Site
@@ -25,8 +26,8 @@ CALLBACK = "/v1/sign-in/openid/callback"
 
 
 @pytest.fixture
-async def console(premises: Any, kit: Any, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """A console whose browsers come over TLS, by its public name."""
+async def openid(premises: Any, tmp_path: Path) -> AsyncIterator[OpenIdHouse]:
+    """An organisation, `acme`, whose people come by a provider over TLS."""
     now = datetime.now(UTC)
     authority = new_authority("api", now)
     signed = sign_server(authority, server_names(["localhost"]), now, 1)
@@ -37,20 +38,37 @@ async def console(premises: Any, kit: Any, tmp_path: Path) -> AsyncIterator[http
     ):
         (tmp_path / f"{name}.pem").write_bytes(data)
     with FalseProvider((tmp_path / "cert.pem", tmp_path / "key.pem"), "parvis") as liar:
-        desk = replace(premises.console_desk(), site=SITE)
+        desk = premises.console_desk()
         outbound = OutboundClient([], [urlsplit(liar.issuer).netloc], str(tmp_path / "ca.pem"))
-        house = OpenIdHouse(
+        await premises.store.create_organisation("acme", "Acme")
+        await premises.store.put_provider(Provider("acme", liar.issuer, "parvis"), b"")
+        yield OpenIdHouse(
             lobby=desk.lobby,
             providers=OpenIdClient(outbound, desk.clock),
             seal_key=lambda: b"k" * 32,
             public_url=SITE.public_url,
         )
-        await premises.store.create_organisation("acme", "Acme")
-        await premises.store.put_provider(Provider("acme", liar.issuer, "parvis"), b"")
-        headers = {"host": "console.example.eu", "accept": "text/html"}
-        async with kit.client_of(make_app(replace(desk, openid=house)), "") as client:
-            client.headers.update(headers)
-            yield client
+
+
+@pytest.fixture
+async def console(premises: Any, kit: Any, openid: OpenIdHouse) -> AsyncIterator[httpx.AsyncClient]:
+    """A console whose browsers come over TLS, by its public name."""
+    desk = replace(premises.console_desk(), site=SITE, openid=openid)
+    async with kit.client_of(make_app(desk), "") as client:
+        client.headers.update({"host": "console.example.eu", "accept": "text/html"})
+        yield client
+
+
+async def test_the_operator_sets_a_provider_and_is_shown_it(premises: Any, kit: Any, openid: OpenIdHouse) -> None:
+    where = "/v1/organisations/acme/sign_in"
+    async with kit.client_of(make_operator(replace(premises.operator_desk(), openid=openid)), kit.token) as client:
+        before = (await client.get(where)).json()
+        rule = {"value": "staff", "role": "developer", "tenant_id": "acme-a"}
+        await premises.store.create_tenant("acme-a", "acme", "A", credit_unlimited=True)
+        form = {"issuer": before["issuer"], "client_id": "parvis", "mappings": [rule]}
+        put = await client.put(where, json=form)
+        assert put.status_code == 200, put.text
+        assert put.json() == {**before, "mappings": [rule]} == (await client.get(where)).json()
 
 
 async def test_the_cookie_is_of_this_host_and_of_no_script(console: httpx.AsyncClient) -> None:

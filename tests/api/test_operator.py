@@ -32,7 +32,9 @@ GATE = [
     for route in ROUTES
     if route.path not in OPEN and route.permission is not Permission.SIGN_IN
 ]
-READY = {"ready": True, "stopping": False, "gateways": ["run"], "replicas": [{"id": "smollm2-0", "state": "ready"}]}
+REPLICA = {"id": "smollm2-0", "engine": "smollm2", "kind": "llama.cpp", "address": "here", "state": "ready"}
+BOOKED = {"open_runs": ["run"], "open_requests": 0}
+READY = {"ready": True, "stopping": False, "gateways": ["run"], **BOOKED, "replicas": [REPLICA]}
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
-"""The description of the protocol for programs is the one that the code gives, and it describes every route."""
+"""The descriptions for programs are those that the code gives, and that of inference describes every route."""
 
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from parvis.api.inference.openapi import description
@@ -10,14 +11,21 @@ from parvis.api.inference.routes import ROUTES
 from parvis.cli.main import main
 from parvis.wire.chat_shapes import MESSAGES_MAX
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "openapi.json"
+FOLDER = Path(__file__).parents[2] / "docs" / "reference"
+DOCUMENT = FOLDER / "openapi.json"
+DOCUMENTS = {"inference": DOCUMENT, **{name: FOLDER / f"openapi-{name}.json" for name in ("console", "operator")}}
 
 
-def test_the_document_is_the_one_that_the_command_prints() -> None:
-    """After a change type `parvis openapi > docs/reference/openapi.json`."""
-    printed = CliRunner().invoke(main, ["openapi"])
+@pytest.mark.parametrize("listener", DOCUMENTS)
+def test_the_document_is_the_one_that_the_command_prints(listener: str) -> None:
+    """After a change type `parvis openapi console > docs/reference/openapi-console.json`, and so for each."""
+    printed = CliRunner().invoke(main, ["openapi", listener])
     assert printed.exit_code == 0
-    assert DOCUMENT.read_text() == printed.stdout
+    assert DOCUMENTS[listener].read_text() == printed.stdout
+
+
+def test_without_a_name_it_is_that_of_inference() -> None:
+    assert CliRunner().invoke(main, ["openapi"]).stdout == DOCUMENT.read_text()
 
 
 def test_every_route_is_described() -> None:

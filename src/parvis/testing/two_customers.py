@@ -29,6 +29,7 @@ from parvis.api.console.app import make_app as make_console
 from parvis.api.console.desk import ConsoleDesk
 from parvis.api.operator.app import make_app as make_operator
 from parvis.api.operator.desk import OperatorDesk
+from parvis.api.web.routes import Route
 from parvis.core.clock import SystemClock
 from parvis.core.money import Money
 from parvis.core.secret import Secret
@@ -52,12 +53,21 @@ from parvis.flows.people import create_person
 from parvis.flows.personal_tokens import make_token
 from parvis.flows.review import Plan, open_campaign
 from parvis.flows.sessions import open_session
+from parvis.testing.answer_witness import AnswerWitness
 from parvis.testing.store_suite import usage_record
 
 MODEL = "acme/7b"
 TOKEN = "the operator's token"  # noqa: S105 - of a store that exists for a test
 DAY_MS = 86_400_000
 TARGETS_MAX = 9
+WHAT_RUNS = {
+    "ready": True,
+    "stopping": False,
+    "gateways": ["run0"],
+    "open_runs": ["run0"],
+    "open_requests": 0,
+    "replicas": [{"id": "e-0", "engine": "e", "kind": "vllm", "address": "127.0.0.1:1", "state": "ready"}],
+}
 PLACES = {"own": Target("north", "home"), "sibling": Target("north", "beside"), "foreign": Target("south", "away")}
 NOWHERE = "nothing"
 """The place of what does not exist."""
@@ -96,6 +106,12 @@ class Visitor:
 
     def __init__(self, console: FastAPI, operator: FastAPI) -> None:
         self._apps = {"console": console, "operator": operator}
+        self._witnesses = {name: AnswerWitness(app) for name, app in self._apps.items()}
+
+    @property
+    def answered(self) -> set[Route]:
+        """Routes that have answered in JSON, as they declare."""
+        return set().union(*(witness.seen for witness in self._witnesses.values()))
 
     def description(self, listener: str) -> dict[str, Any]:
         """Of all its routes, as OpenAPI."""
@@ -131,7 +147,10 @@ class Visitor:
             "server": ("127.0.0.1", 80),
             "state": {},
         }
-        await self._apps[listener](scope, receive, send)
+        witness = self._witnesses[listener]
+        witness.told.clear()
+        await witness(scope, receive, send)
+        assert not witness.told, f"answers are not what their routes declare: {witness.told}"
         return status, bytes(said)
 
 
@@ -173,7 +192,7 @@ class Furnisher:
             randomness=os.urandom,
             announce=_nobody_listens,
             metrics=lambda: "",
-            status=lambda: {"ready": False, "stopping": False, "gateways": [], "replicas": []},
+            status=lambda: dict(WHAT_RUNS),
             signer=Ed25519Signer(b"seed" * 8),
             proofs=proofs,
             openid=openid,
@@ -276,7 +295,11 @@ class Furnisher:
         given = await grant(self._store, self._mint, operator(), person.user_id, *role)
         guest = "guest@operator.example"
         invited = await invite(self._store, self._mint, operator(), "", guest, [role], Realm.OPERATOR)
-        return {"grant_id": given.grant_id, "invitation_id": invited.invitation.invitation_id}
+        return {
+            "staff_id": person.user_id,
+            "grant_id": given.grant_id,
+            "invitation_id": invited.invitation.invitation_id,
+        }
 
     async def _programs(self, owner_id: str) -> dict[str, Caller]:
         """Who comes by something else than a session."""

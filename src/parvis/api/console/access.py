@@ -8,6 +8,9 @@ from starlette.requests import Request
 
 from parvis.api.console.desk import ConsoleDesk, TheDesk
 from parvis.api.web.admission import checked_place
+from parvis.api.web.answers import Listed
+from parvis.api.web.answers_access import Access as AccessShown
+from parvis.api.web.answers_access import Review, ReviewItem
 from parvis.api.web.instants import read_instant
 from parvis.api.web.queries import PageQuery
 from parvis.api.web.review_forms import DecisionForm, ItemsQuery, item_shape, review_shape
@@ -64,7 +67,9 @@ class ReviewForm(BaseModel):
     unused_days: int = UNUSED_DAYS
 
 
-async def access(desk: TheDesk, actor: TheActor, query: Annotated[AccessQuery, Query()]) -> Json:
+async def access(
+    desk: TheDesk, actor: TheActor, query: Annotated[AccessQuery, Query()]
+) -> Annotated[Json, Listed[AccessShown]]:
     """Every right that reaches a place: who, what, since when, by whose grant, when last used."""
     query.check()
     target = await _target(desk, actor, query.tenant_id, Permission.REVIEWS_READ)
@@ -79,7 +84,9 @@ async def access(desk: TheDesk, actor: TheActor, query: Annotated[AccessQuery, Q
     return page(sorted(found, key=_cursor), _cursor, access_facts, query.after, query.limit)
 
 
-async def all_reviews(desk: TheDesk, actor: TheActor, query: Annotated[PageQuery, Query()]) -> Json:
+async def all_reviews(
+    desk: TheDesk, actor: TheActor, query: Annotated[PageQuery, Query()]
+) -> Annotated[Json, Listed[Review]]:
     """Campaigns that the caller may read, sorted by id: the oldest first."""
     found = sorted(await campaigns_of(desk.store, actor), key=lambda one: one.review_id)
     rest = [one for one in found if query.after is None or one.review_id > query.after]
@@ -87,7 +94,7 @@ async def all_reviews(desk: TheDesk, actor: TheActor, query: Annotated[PageQuery
     return listing([await _shown(desk, one) for one in shown], shown[-1].review_id if more else None)
 
 
-async def open_review(request: Request, desk: TheDesk, actor: TheActor, form: ReviewForm) -> Json:
+async def open_review(request: Request, desk: TheDesk, actor: TheActor, form: ReviewForm) -> Annotated[Json, Review]:
     """Ask about every right in a place."""
     target = await _target(desk, actor, form.tenant_id, Permission.REVIEWS_WRITE)
     lies_in(request, target)
@@ -96,12 +103,14 @@ async def open_review(request: Request, desk: TheDesk, actor: TheActor, form: Re
     return await _shown(desk, await open_campaign(desk.store, desk.mint, actor, plan))
 
 
-async def one_review(desk: TheDesk, review_id: str) -> Json:
+async def one_review(desk: TheDesk, review_id: str) -> Annotated[Json, Review]:
     """One campaign, and how far it has come."""
     return await _shown(desk, await campaign_of(desk.store, review_id))
 
 
-async def items(desk: TheDesk, review_id: str, query: Annotated[ItemsQuery, Query()]) -> Json:
+async def items(
+    desk: TheDesk, review_id: str, query: Annotated[ItemsQuery, Query()]
+) -> Annotated[Json, Listed[ReviewItem]]:
     """The rights of a campaign, sorted by id."""
     found, following = await items_page(
         desk.store, review_id, query.after, query.limit, query.decision, open_only=query.undecided
@@ -109,7 +118,9 @@ async def items(desk: TheDesk, review_id: str, query: Annotated[ItemsQuery, Quer
     return listing([item_shape(item) for item in found], following)
 
 
-async def answer(desk: TheDesk, actor: TheActor, review_id: str, item_id: str, form: DecisionForm) -> Json:
+async def answer(
+    desk: TheDesk, actor: TheActor, review_id: str, item_id: str, form: DecisionForm
+) -> Annotated[Json, ReviewItem]:
     """Keep a right, or withdraw it everywhere and at once."""
     decided = await decide(desk.store, desk.clock, actor, review_id, item_id, form.decision, form.reason)
     if form.decision is Decision.WITHDRAW:
@@ -117,7 +128,7 @@ async def answer(desk: TheDesk, actor: TheActor, review_id: str, item_id: str, f
     return item_shape(decided)
 
 
-async def close(desk: TheDesk, review_id: str) -> Json:
+async def close(desk: TheDesk, review_id: str) -> Annotated[Json, Review]:
     """No more decisions."""
     return await _shown(desk, await close_campaign(desk.store, desk.clock, review_id))
 

@@ -5,6 +5,8 @@ from typing import Annotated
 from fastapi import Query
 
 from parvis.api.console.desk import TheDesk, TheKey
+from parvis.api.web.answers import Listed, Request, Usage
+from parvis.api.web.answers_keys import Account
 from parvis.api.web.queries import PageQuery, SpanQuery
 from parvis.api.web.shapes import Json, key_shape, listing, money_shape, record_shape, total_shape
 from parvis.domain.billing.transfer import tenant_account
@@ -12,7 +14,7 @@ from parvis.flows.keys import tenant_named
 from parvis.flows.usage import grand_total, one_request
 
 
-async def me(desk: TheDesk, key: TheKey) -> Json:
+async def me(desk: TheDesk, key: TheKey) -> Annotated[Json, Account]:
     """Who this key belongs to, and what may still be spent (what gateways hold is not in it)."""
     tenant = await tenant_named(desk.store, key.tenant_id)
     return {
@@ -26,19 +28,21 @@ async def me(desk: TheDesk, key: TheKey) -> Json:
     }
 
 
-async def usage(desk: TheDesk, key: TheKey, query: Annotated[SpanQuery, Query()]) -> Json:
+async def usage(desk: TheDesk, key: TheKey, query: Annotated[SpanQuery, Query()]) -> Annotated[Json, Usage]:
     """Sums over the tenant's requests started in [since, until), and the sum of these sums."""
     groups = query.groups(allowed=("key", "model", "day"))
     rows = await desk.store.usage(key.tenant_id, groups, query.since_unix_ms(), query.until_unix_ms())
     return {**listing([total_shape(row, groups) for row in rows]), "total": total_shape(grand_total(rows), ())}
 
 
-async def requests(desk: TheDesk, key: TheKey, query: Annotated[PageQuery, Query()]) -> Json:
+async def requests(
+    desk: TheDesk, key: TheKey, query: Annotated[PageQuery, Query()]
+) -> Annotated[Json, Listed[Request]]:
     """One page of the tenant's requests, newest first."""
     found = await desk.store.requests(key.tenant_id, query.after, query.limit)
     return listing([record_shape(record) for record in found.records], found.after)
 
 
-async def one(desk: TheDesk, key: TheKey, request_id: str) -> Json:
+async def one(desk: TheDesk, key: TheKey, request_id: str) -> Annotated[Json, Request]:
     """One of the tenant's requests. Another tenant's does not exist."""
     return record_shape(await one_request(desk.store, request_id, key.tenant_id))

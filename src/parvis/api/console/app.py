@@ -1,12 +1,14 @@
 """The customers' application: all of its routes, each with its permission, in one table."""
 
+from typing import Any
+
 from fastapi import FastAPI
 
 from parvis.api.console import account, keys, models, openid
 from parvis.api.console.administration import ROUTES as ADMINISTRATION
 from parvis.api.console.desk import ConsoleDesk
 from parvis.api.console.organization.routes import ROUTES as ORGANIZATION
-from parvis.api.web.door import Door
+from parvis.api.web.door import Door, description
 from parvis.api.web.notice_forms import NOTICES
 from parvis.api.web.places import own_tenant
 from parvis.api.web.profile import ROUTES as PROFILE
@@ -14,8 +16,9 @@ from parvis.api.web.routes import Route
 from parvis.api.web.sign_in import ROUTES as SIGN_IN
 from parvis.domain.identity.permission import Permission as May
 
-__all__ = ["ROUTES", "ConsoleDesk", "make_app"]
+__all__ = ["ROUTES", "ConsoleDesk", "describe", "make_app"]
 
+TITLE = "Parvis"
 ROUTES = (
     Route("GET", "/v1/me", account.me, May.OWN_ACCOUNT_READ, target=own_tenant),
     Route("GET", "/v1/usage", account.usage, May.OWN_USAGE_READ, target=own_tenant),
@@ -45,4 +48,9 @@ ROUTES = (
 
 def make_app(desk: ConsoleDesk) -> FastAPI:
     """The application behind the customers' listener. Raises PermissionMissing for an open route."""
-    return Door("Parvis", ROUTES, desk)
+    return Door(TITLE, ROUTES, desk)
+
+
+def describe() -> dict[str, Any]:
+    """The OpenAPI document of this listener."""
+    return description(TITLE, ROUTES)

@@ -8,6 +8,8 @@ from starlette.requests import Request
 
 from parvis.api.console.desk import TheDesk
 from parvis.api.web.admission import check_proof, checked_place
+from parvis.api.web.answers import Listed
+from parvis.api.web.answers_people import Grant, GrantWithdrawn
 from parvis.api.web.people_shapes import grant_shape
 from parvis.api.web.queries import PageQuery
 from parvis.api.web.routes import TheActor, lies_in
@@ -38,7 +40,9 @@ class GrantForm(BaseModel):
     tenant_id: Name | None = None
 
 
-async def all_grants(desk: TheDesk, actor: TheActor, query: Annotated[GrantsQuery, Query()]) -> Json:
+async def all_grants(
+    desk: TheDesk, actor: TheActor, query: Annotated[GrantsQuery, Query()]
+) -> Annotated[Json, Listed[Grant]]:
     """Grants over places where the caller may read them, sorted by id."""
     found = await desk.store.people(Realm.CUSTOMER).grants(query.user_id, actor.organisation_id)
     seen = [
@@ -52,7 +56,7 @@ async def all_grants(desk: TheDesk, actor: TheActor, query: Annotated[GrantsQuer
     return listing([grant_shape(one) for one in shown], shown[-1].grant_id if len(seen) > query.limit else None)
 
 
-async def create(request: Request, desk: TheDesk, actor: TheActor, form: GrantForm) -> Json:
+async def create(request: Request, desk: TheDesk, actor: TheActor, form: GrantForm) -> Annotated[Json, Grant]:
     """Give a role. Nobody gives what they have not; making an owner needs a fresh proof."""
     target = checked_place(actor, Permission.GRANTS_WRITE, Target(actor.organisation_id, form.tenant_id or ""))
     lies_in(request, target)
@@ -61,7 +65,7 @@ async def create(request: Request, desk: TheDesk, actor: TheActor, form: GrantFo
     return grant_shape(await grant(desk.store, desk.mint, actor, form.user_id, form.role, target))
 
 
-async def delete(desk: TheDesk, actor: TheActor, grant_id: str) -> Json:
+async def delete(desk: TheDesk, actor: TheActor, grant_id: str) -> Annotated[Json, GrantWithdrawn]:
     """Take a role away again, at once. Unmaking an owner needs a fresh proof; the last one stays."""
     found = await desk.store.people(Realm.CUSTOMER).grant(grant_id)
     if found is not None and touches_ownership([found.role]):

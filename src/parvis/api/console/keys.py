@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from parvis.api.console.desk import ConsoleDesk, TheDesk, TheKey, desk_of
+from parvis.api.web.answers_keys import KeySync, Report
 from parvis.api.web.credentials import bearer
 from parvis.api.web.instants import write_instant
 from parvis.api.web.routes import TheObjects
@@ -55,13 +56,15 @@ def count_report(request: Request) -> None:
 ThePresented = Annotated[KeySecret, Depends(presented_of)]
 
 
-async def state(desk: TheDesk, key: TheKey, presented: ThePresented) -> Json:
+async def state(desk: TheDesk, key: TheKey, presented: ThePresented) -> Annotated[Json, KeySync]:
     """Where the key that asks stands in its rotation. Asking counts as a use of its secret."""
     await note_use(desk.store, desk.clock, key.key_id, presented.made_unix_ms)
     return _shape(key, await state_of(desk.store, desk.clock, key), presented, None)
 
 
-async def sync(desk: TheDesk, key: TheKey, presented: ThePresented, form: SyncForm | None = None) -> Json:
+async def sync(
+    desk: TheDesk, key: TheKey, presented: ThePresented, form: SyncForm | None = None
+) -> Annotated[Json, KeySync]:
     """The same; and if the next secret is due, or was not received, or is asked for: the next key in `key`, once."""
     await note_use(desk.store, desk.clock, key.key_id, presented.made_unix_ms)
     now = await state_of(desk.store, desk.clock, key)
@@ -74,7 +77,7 @@ async def sync(desk: TheDesk, key: TheKey, presented: ThePresented, form: SyncFo
 
 async def report(
     desk: TheDesk, objects: TheObjects, form: ReportForm, _: Annotated[None, Depends(count_report)]
-) -> Json:
+) -> Annotated[Json, Report]:
     """Hand in a key that leaked. If it is right it works no more; the answer is the same in any case."""
     revoked, _ = await asyncio.gather(_revoked(desk, form.key), asyncio.sleep(REPORT_S))
     if revoked is not None:

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Query
 
 from parvis.api.console.desk import TheDirectory, TheKey
+from parvis.api.web.answers import Listed, ModelCard
 from parvis.api.web.queries import PageQuery
 from parvis.api.web.shapes import Json, page, price_shape
 from parvis.core.errors import NotFound, Unavailable
@@ -12,13 +13,15 @@ from parvis.domain.catalog.model import Model
 from parvis.flows.ports import Directory
 
 
-async def all_models(directory: TheDirectory, key: TheKey, query: Annotated[PageQuery, Query()]) -> Json:
+async def all_models(
+    directory: TheDirectory, key: TheKey, query: Annotated[PageQuery, Query()]
+) -> Annotated[Json, Listed[ModelCard]]:
     """The cards of this key's models, sorted by id."""
     models = directory.models(key)
     return page(models, lambda model: model.id, lambda model: _card(directory, model), query.after, query.limit)
 
 
-async def one(directory: TheDirectory, key: TheKey, name: str) -> Json:
+async def one(directory: TheDirectory, key: TheKey, name: str) -> Annotated[Json, ModelCard]:
     """The card of one model, by id or alias."""
     for model in directory.models(key):
         if name == model.id or name in model.aliases:

@@ -6,6 +6,7 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from parvis.api.console.desk import TheDesk
+from parvis.api.web.answers import Listed, Tenant
 from parvis.api.web.queries import PageQuery
 from parvis.api.web.routes import TheActor
 from parvis.api.web.shapes import Json, listing, tenant_shape
@@ -28,18 +29,20 @@ class TenantForm(BaseModel):
         return TenantChange(self.name, _tuple(self.models_allowed), _tuple(self.models_denied), _tuple(self.addresses))
 
 
-async def all_tenants(desk: TheDesk, actor: TheActor, query: Annotated[PageQuery, Query()]) -> Json:
+async def all_tenants(
+    desk: TheDesk, actor: TheActor, query: Annotated[PageQuery, Query()]
+) -> Annotated[Json, Listed[Tenant]]:
     """Tenants of the caller's organisation that they may read, sorted by id."""
     found, following = await tenant_page(desk.store, actor, actor.organisation_id, query.after, query.limit)
     return listing([tenant_shape(tenant) for tenant in found], following)
 
 
-async def one(desk: TheDesk, tenant_id: str) -> Json:
+async def one(desk: TheDesk, tenant_id: str) -> Annotated[Json, Tenant]:
     """One tenant."""
     return tenant_shape(await tenant_of(desk.store, tenant_id))
 
 
-async def change(desk: TheDesk, actor: TheActor, tenant_id: str, form: TenantForm) -> Json:
+async def change(desk: TheDesk, actor: TheActor, tenant_id: str, form: TenantForm) -> Annotated[Json, Tenant]:
     """Another name, narrower rules. They hold at every gateway within a second; wider ones are the operator's."""
     changed = await change_tenant(desk.office, actor, tenant_id, form.change())
     await desk.announce()

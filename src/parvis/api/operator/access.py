@@ -6,8 +6,12 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from parvis.api.operator.answers_access import AccessReport, SigningKey
 from parvis.api.operator.desk import OperatorDesk, TheDesk
 from parvis.api.operator.witness import TheWitness
+from parvis.api.web.answers import Listed
+from parvis.api.web.answers_access import Access as AccessShown
+from parvis.api.web.answers_access import Review, ReviewItem
 from parvis.api.web.instants import read_instant
 from parvis.api.web.queries import PageQuery
 from parvis.api.web.review_forms import DecisionForm, ItemsQuery, item_shape, review_shape
@@ -62,13 +66,15 @@ class ReviewForm(BaseModel):
 # Who may do what
 
 
-async def rights(desk: TheDesk, query: Annotated[AccessQuery, Query()]) -> Json:
+async def rights(desk: TheDesk, query: Annotated[AccessQuery, Query()]) -> Annotated[Json, Listed[AccessShown]]:
     """Each right with who has it, since when and by whose grant. With a model: who can use it in the tenant, now."""
     found = await _rights(desk, query)
     return page(found, _cursor, access_facts, query.after, query.limit)
 
 
-async def report(desk: TheDesk, actor: TheActor, query: Annotated[ReportQuery, Query()]) -> Response:
+async def report(
+    desk: TheDesk, actor: TheActor, query: Annotated[ReportQuery, Query()]
+) -> Annotated[Response, AccessReport]:
     """All rights of a place as one signed document. `parvis access verify` checks it anywhere."""
     if query.model is not None and query.tenant is None:
         raise _tenant_missing()
@@ -77,7 +83,7 @@ async def report(desk: TheDesk, actor: TheActor, query: Annotated[ReportQuery, Q
     return Response(file, media_type="application/json")
 
 
-async def signing_key(desk: TheDesk) -> Json:
+async def signing_key(desk: TheDesk) -> Annotated[Json, SigningKey]:
     """The public half of the key that this installation signs with."""
     public_key = desk.signer.public_key
     return {
@@ -91,7 +97,9 @@ async def signing_key(desk: TheDesk) -> Json:
 # Reviews
 
 
-async def all_reviews(desk: TheDesk, actor: TheActor, query: Annotated[PageQuery, Query()]) -> Json:
+async def all_reviews(
+    desk: TheDesk, actor: TheActor, query: Annotated[PageQuery, Query()]
+) -> Annotated[Json, Listed[Review]]:
     """Every review, sorted by id: the oldest first."""
     found = sorted(await review.campaigns_of(desk.store, actor), key=lambda one: one.review_id)
     listed = page(found, lambda one: one.review_id, lambda one: {"id": one.review_id}, query.after, query.limit)
@@ -99,7 +107,7 @@ async def all_reviews(desk: TheDesk, actor: TheActor, query: Annotated[PageQuery
     return {**listed, "data": [await _review_shape(desk, known[one["id"]]) for one in listed["data"]]}
 
 
-async def open_review(desk: TheDesk, actor: TheActor, form: ReviewForm) -> Json:
+async def open_review(desk: TheDesk, actor: TheActor, form: ReviewForm) -> Annotated[Json, Review]:
     """Ask about every right of a place until a day. Keys that nobody uses are proposed for removal."""
     due = read_instant(form.due_at, "due_at")
     target = await _place(desk, form.organisation_id, form.tenant_id)
@@ -107,12 +115,14 @@ async def open_review(desk: TheDesk, actor: TheActor, form: ReviewForm) -> Json:
     return await _review_shape(desk, await review.open_campaign(desk.store, desk.mint, actor, plan))
 
 
-async def one_review(desk: TheDesk, review_id: str) -> Json:
+async def one_review(desk: TheDesk, review_id: str) -> Annotated[Json, Review]:
     """One review, and how far it has come."""
     return await _review_shape(desk, await review.campaign_of(desk.store, review_id))
 
 
-async def items(desk: TheDesk, review_id: str, query: Annotated[ItemsQuery, Query()]) -> Json:
+async def items(
+    desk: TheDesk, review_id: str, query: Annotated[ItemsQuery, Query()]
+) -> Annotated[Json, Listed[ReviewItem]]:
     """The rights that a review asks about, sorted by id, each with what was decided."""
     found, following = await review.items_page(
         desk.store, review_id, query.after, query.limit, query.decision, open_only=query.undecided
@@ -122,7 +132,7 @@ async def items(desk: TheDesk, review_id: str, query: Annotated[ItemsQuery, Quer
 
 async def decide(
     desk: TheDesk, actor: TheActor, witness: TheWitness, review_id: str, item_id: str, form: DecisionForm
-) -> Json:
+) -> Annotated[Json, ReviewItem]:
     """Keep a right, or withdraw it everywhere and at once."""
     decided = await review.decide(
         desk.store, desk.clock, actor, review_id, item_id, form.decision, form.reason, witness=witness
@@ -132,7 +142,7 @@ async def decide(
     return item_shape(decided)
 
 
-async def close_review(desk: TheDesk, review_id: str) -> Json:
+async def close_review(desk: TheDesk, review_id: str) -> Annotated[Json, Review]:
     """No more decisions. What was not answered stays listed."""
     return await _review_shape(desk, await review.close_campaign(desk.store, desk.clock, review_id))
 

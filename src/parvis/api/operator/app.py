@@ -1,10 +1,12 @@
 """The operator's application: all of its routes, each with its permission, in one table."""
 
+from typing import Any
+
 from fastapi import FastAPI
 
 from parvis.api.operator import audit, customers, health, keys, models, money, openid, usage
 from parvis.api.operator.desk import OperatorDesk
-from parvis.api.web.door import Door
+from parvis.api.web.door import Door, description
 from parvis.api.web.notice_forms import NOTICES
 from parvis.api.web.places import key_place, request_place
 from parvis.api.web.profile import ROUTES as PROFILE
@@ -12,8 +14,9 @@ from parvis.api.web.routes import Route
 from parvis.api.web.sign_in import ROUTES as SIGN_IN
 from parvis.domain.identity.permission import Permission as May
 
-__all__ = ["ROUTES", "OperatorDesk", "make_app"]
+__all__ = ["ROUTES", "OperatorDesk", "describe", "make_app"]
 
+TITLE = "Parvis operator"
 ROUTES = (
     Route("GET", "/livez", health.livez, May.HEALTH_READ),
     Route("GET", "/readyz", health.readyz, May.HEALTH_READ),
@@ -56,4 +59,9 @@ ROUTES = (
 
 def make_app(desk: OperatorDesk) -> FastAPI:
     """The application behind the operator's listener. Raises PermissionMissing for an open route."""
-    return Door("Parvis operator", ROUTES, desk)
+    return Door(TITLE, ROUTES, desk)
+
+
+def describe() -> dict[str, Any]:
+    """The OpenAPI document of this listener."""
+    return description(TITLE, ROUTES)

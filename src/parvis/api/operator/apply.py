@@ -1,7 +1,10 @@
 """`POST /v1/apply`: make everything what a file declares, or say what would change."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, StrictBool
 
+from parvis.api.operator.answers import Applied as AppliedShown
 from parvis.api.operator.declaration import DeclarationForm
 from parvis.api.operator.desk import OperatorDesk, TheDesk
 from parvis.api.operator.entries import read_entry
@@ -27,7 +30,9 @@ class ApplyForm(BaseModel):
     """Whether somebody will keep the new keys and invitations of the answer. Without it none is made."""
 
 
-async def apply_file(desk: TheDesk, actor: TheActor, details: TheDetails, witness: TheWitness, form: ApplyForm) -> Json:
+async def apply_file(
+    desk: TheDesk, actor: TheActor, details: TheDetails, witness: TheWitness, form: ApplyForm
+) -> Annotated[Json, AppliedShown]:
     """Each change, in the order in which it is made. Applying the same again changes nothing.
 
     `secrets` are the new keys and the links of invitations: this answer is the only place where they ever stand. So

@@ -5,7 +5,9 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import Field
 
+from parvis.api.operator.answers import RecordLine
 from parvis.api.operator.desk import TheDesk
+from parvis.api.web.answers import Listed
 from parvis.api.web.instants import read_instant, write_instant
 from parvis.api.web.queries import PageQuery
 from parvis.api.web.shapes import Json, listing
@@ -43,7 +45,7 @@ class AuditQuery(PageQuery):
         )
 
 
-async def entries(desk: TheDesk, query: Annotated[AuditQuery, Query()]) -> Json:
+async def entries(desk: TheDesk, query: Annotated[AuditQuery, Query()]) -> Annotated[Json, Listed[RecordLine]]:
     """One page of the record, newest first: an `intent` before each act, its `outcome` after it."""
     found = await desk.store.entries(query.asked())
     return listing([entry_shape(entry) for entry in found.entries], found.after)

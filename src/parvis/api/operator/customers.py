@@ -1,6 +1,6 @@
 """The part of the operator's table that is about customers, their people, and what anybody may do."""
 
-from parvis.api.operator import access, apply, grants, organisations, people
+from parvis.api.operator import access, apply, grants, organisations, people, recovery
 from parvis.api.operator.places import grant_place, operator_grant_place, operator_place, review_place, user_place
 from parvis.api.web.places import installation, organisation_place, project_place, tenant_place
 from parvis.api.web.routes import Route
@@ -157,6 +157,25 @@ USERS = (
     Route("POST", f"{_USER}/suspend", people.suspend_user, May.USERS_WRITE, target=user_place, action="user.suspended"),
     Route("POST", f"{_USER}/resume", people.resume_user, May.USERS_WRITE, target=user_place, action="user.resumed"),
     Route("DELETE", _USER, people.remove_user, May.USERS_WRITE, target=user_place, action="user.deleted"),
+    Route(
+        "POST",
+        f"{_USER}/sign_in/reset",
+        recovery.reset_user,
+        May.USERS_WRITE,
+        target=user_place,
+        action="user.sign_in_reset",
+        step_up=True,
+        secret_answer=True,
+    ),
+    Route(
+        "DELETE",
+        f"{_USER}/sessions",
+        recovery.sign_user_out,
+        May.USERS_WRITE,
+        target=user_place,
+        action="user.sessions_ended",
+        step_up=True,
+    ),
 )
 GRANTS = (
     Route("GET", "/v1/roles", grants.roles, May.GRANTS_READ),
@@ -229,6 +248,25 @@ OPERATORS = (
         May.OPERATORS_WRITE,
         target=operator_place,
         action="operator.deleted",
+        step_up=True,
+    ),
+    Route(
+        "POST",
+        f"{_OPERATOR}/sign_in/reset",
+        recovery.reset_operator,
+        May.OPERATORS_WRITE,
+        target=operator_place,
+        action="operator.sign_in_reset",
+        step_up=True,
+        secret_answer=True,
+    ),
+    Route(
+        "DELETE",
+        f"{_OPERATOR}/sessions",
+        recovery.sign_operator_out,
+        May.OPERATORS_WRITE,
+        target=operator_place,
+        action="operator.sessions_ended",
         step_up=True,
     ),
     Route("GET", f"{_OPERATOR}/grants", people.operator_grants, May.OPERATORS_READ, target=operator_place),

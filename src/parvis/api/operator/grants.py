@@ -6,8 +6,10 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from parvis.api.operator.answers import GrantAtLevel, RoleRules
 from parvis.api.operator.desk import OperatorDesk, TheDesk
 from parvis.api.web.admission import check_proof
+from parvis.api.web.answers import Listed
 from parvis.api.web.instants import write_instant
 from parvis.api.web.queries import PageQuery
 from parvis.api.web.routes import TheActor
@@ -40,23 +42,23 @@ class GrantsQuery(PageQuery):
     organisation: Text | None = None
 
 
-async def all_grants(desk: TheDesk, query: Annotated[GrantsQuery, Query()]) -> Json:
+async def all_grants(desk: TheDesk, query: Annotated[GrantsQuery, Query()]) -> Annotated[Json, Listed[GrantAtLevel]]:
     """Every role of customers' users, sorted by id."""
     found = await desk.store.people(Realm.CUSTOMER).grants(organisation_id=query.organisation)
     return page(found, lambda one: one.grant_id, grant_shape, query.after, query.limit)
 
 
-async def withdraw(desk: TheDesk, actor: TheActor, grant_id: str) -> Json:
+async def withdraw(desk: TheDesk, actor: TheActor, grant_id: str) -> Annotated[Json, GrantAtLevel]:
     """Take a role away from a customer's user."""
     return await _withdraw(desk, actor, grant_id, Realm.CUSTOMER)
 
 
-async def withdraw_operator(desk: TheDesk, actor: TheActor, grant_id: str) -> Json:
+async def withdraw_operator(desk: TheDesk, actor: TheActor, grant_id: str) -> Annotated[Json, GrantAtLevel]:
     """Take a role away from one of the operator's people."""
     return await _withdraw(desk, actor, grant_id, Realm.OPERATOR)
 
 
-async def roles() -> Json:
+async def roles() -> Annotated[Json, Listed[RoleRules]]:
     """Every role: what it gives, over what it can be granted, and what it excludes."""
     data = [
         {

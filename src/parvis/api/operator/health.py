@@ -4,10 +4,11 @@ The first two are for probes, which have no credential: they say the state and n
 """
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
 from starlette.responses import PlainTextResponse
 
+from parvis.api.operator.answers import Probe, Status
 from parvis.api.operator.desk import TheDesk
 from parvis.core.errors import Failure, Unavailable
 
@@ -16,12 +17,12 @@ STORE_S_MAX = 2.0
 """A probe wants its answer within seconds, though the store may take longer and still be well."""
 
 
-async def livez() -> dict[str, str]:
+async def livez() -> Annotated[dict[str, str], Probe]:
     """This process answers."""
     return {"status": "alive"}
 
 
-async def readyz(desk: TheDesk) -> dict[str, str]:
+async def readyz(desk: TheDesk) -> Annotated[dict[str, str], Probe]:
     """The database answers, and a gateway is connected and has an engine, and nobody has told us to stop."""
     status = desk.status()
     if status["stopping"]:
@@ -43,7 +44,7 @@ async def metrics(desk: TheDesk) -> PlainTextResponse:
     return PlainTextResponse(desk.metrics(), media_type=EXPOSITION)
 
 
-async def status(desk: TheDesk) -> dict[str, Any]:
+async def status(desk: TheDesk) -> Annotated[dict[str, Any], Status]:
     """The replicas and gateways of this moment."""
     return {"object": "status", **desk.status()}
 

@@ -6,6 +6,8 @@ from fastapi import Query
 from pydantic import Field
 
 from parvis.api.operator.desk import OperatorDesk, TheDesk
+from parvis.api.web.answers import Listed
+from parvis.api.web.answers_keys import Key, KeyRevoked, NewKey
 from parvis.api.web.key_forms import MODELS_MAX, KeyChange, Name, TermsForm, key_state_shape
 from parvis.api.web.queries import PageQuery
 from parvis.api.web.rotation_form import RotationForm
@@ -37,7 +39,7 @@ class KeysQuery(PageQuery):
     revoked: bool = True
 
 
-async def all_keys(desk: TheDesk, query: Annotated[KeysQuery, Query()]) -> Json:
+async def all_keys(desk: TheDesk, query: Annotated[KeysQuery, Query()]) -> Annotated[Json, Listed[Key]]:
     """Keys without their secrets, sorted by id."""
     tenant_ids = await _tenant_ids(desk, query)
     found, following = await keys.keys_page(desk.store, tenant_ids, query.after, query.limit)
@@ -46,7 +48,7 @@ async def all_keys(desk: TheDesk, query: Annotated[KeysQuery, Query()]) -> Json:
     return listing([key_state_shape(key, state) for key, state in zip(shown, states, strict=True)], following)
 
 
-async def create(desk: TheDesk, form: KeyForm) -> Json:
+async def create(desk: TheDesk, form: KeyForm) -> Annotated[Json, NewKey]:
     """A new key. `key` is its whole text: this answer is the only place where it ever stands."""
     tenant = await keys.tenant_named(desk.store, form.tenant_id)
     if form.owner_id:
@@ -56,26 +58,26 @@ async def create(desk: TheDesk, form: KeyForm) -> Json:
     return {**await _shape(desk, made.key), "key": made.text.reveal()}
 
 
-async def one(desk: TheDesk, key_id: str) -> Json:
+async def one(desk: TheDesk, key_id: str) -> Annotated[Json, Key]:
     """One key, and where it stands in its rotation."""
     return await _shape(desk, await keys.key_named(desk.store, key_id))
 
 
-async def change(desk: TheDesk, key_id: str, form: KeyChange) -> Json:
+async def change(desk: TheDesk, key_id: str, form: KeyChange) -> Annotated[Json, Key]:
     """Other terms. They hold at every gateway within a second."""
     changed = await keys.change_key(desk.store, desk.clock, key_id, form.applied)
     await desk.announce()
     return await _shape(desk, changed)
 
 
-async def revoke(desk: TheDesk, key_id: str) -> Json:
+async def revoke(desk: TheDesk, key_id: str) -> Annotated[Json, KeyRevoked]:
     """End a key for good."""
     await keys.revoke_key(desk.store, key_id)
     await desk.announce()
     return {"object": "key", "id": key_id, "active": False}
 
 
-async def rotate(desk: TheDesk, key_id: str, form: RotationForm) -> Json:
+async def rotate(desk: TheDesk, key_id: str, form: RotationForm) -> Annotated[Json, Key]:
     """Make the next secret due now, let the current one work for longer, or end the older of two at once."""
     changed = await form.done(desk.store, desk.clock, key_id)
     await desk.announce()

@@ -5,8 +5,10 @@ from typing import Annotated, Any
 from fastapi import Body, Query
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from parvis.api.operator.answers import CatalogueEntry, EntriesApplied
 from parvis.api.operator.desk import OperatorDesk, TheDesk
 from parvis.api.operator.entries import change_shape, entry_shape, read_entry
+from parvis.api.web.answers import Listed
 from parvis.api.web.queries import PageQuery
 from parvis.api.web.shapes import Json, listing, page
 from parvis.core.errors import BadRequest, NotFound
@@ -26,12 +28,12 @@ class ApplyForm(BaseModel):
     dry_run: StrictBool = False
 
 
-async def all_models(desk: TheDesk, query: Annotated[PageQuery, Query()]) -> Json:
+async def all_models(desk: TheDesk, query: Annotated[PageQuery, Query()]) -> Annotated[Json, Listed[CatalogueEntry]]:
     """Every entry, in whatever state, sorted by id."""
     return page(await desk.store.models(), lambda model: model.id, entry_shape, query.after, query.limit)
 
 
-async def one(desk: TheDesk, model_id: str) -> Json:
+async def one(desk: TheDesk, model_id: str) -> Annotated[Json, CatalogueEntry]:
     """One entry, by its id."""
     model = await desk.store.model(model_id)
     if model is None:
@@ -39,14 +41,14 @@ async def one(desk: TheDesk, model_id: str) -> Json:
     return entry_shape(model)
 
 
-async def add(desk: TheDesk, entry: Entry) -> Json:
+async def add(desk: TheDesk, entry: Entry) -> Annotated[Json, CatalogueEntry]:
     """A new entry."""
     added = await add_model(desk.store, read_entry(entry), desk.clock)
     await desk.announce()
     return entry_shape(added)
 
 
-async def put(desk: TheDesk, model_id: str, entry: Entry) -> Json:
+async def put(desk: TheDesk, model_id: str, entry: Entry) -> Annotated[Json, CatalogueEntry]:
     """The whole entry anew: what is not said becomes unknown."""
     if entry.get("id", model_id) != model_id:
         raise BadRequest("The entry has another id than its address. An id never changes.", param="id")
@@ -54,7 +56,7 @@ async def put(desk: TheDesk, model_id: str, entry: Entry) -> Json:
     return entry_shape(changes[0].model)
 
 
-async def apply_all(desk: TheDesk, form: ApplyForm) -> Json:
+async def apply_all(desk: TheDesk, form: ApplyForm) -> Annotated[Json, EntriesApplied]:
     """Make the named entries what is wanted, or (`dry_run`) say what would change."""
     known = {model.id: model for model in await desk.store.models()}
     wanted = [read_entry(said, known.get(str(said.get("id")))) for said in form.models]

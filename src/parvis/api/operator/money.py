@@ -4,7 +4,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
+from parvis.api.operator.answers import Balances, Check, Credit, PriceListInForce
 from parvis.api.operator.desk import TheDesk
+from parvis.api.web.answers import Listed
+from parvis.api.web.answers import PriceList as PriceListShown
 from parvis.api.web.instants import read_instant
 from parvis.api.web.shapes import Json, listing, money_shape, price_shape
 from parvis.core.ids import new_id
@@ -40,14 +43,14 @@ class CreditForm(BaseModel):
     reference: Name | None = None
 
 
-async def all_prices(desk: TheDesk) -> Json:
+async def all_prices(desk: TheDesk) -> Annotated[Json, Listed[PriceListInForce]]:
     """Every price list that ever was, by the time from which it holds, and which ones are in force."""
     lists, now = await desk.store.prices(), desk.clock.unix_ms()
     current = {model_id: price_in_force(lists, model_id, now) for model_id in {p.model_id for p in lists}}
     return listing([{**price_shape(p), "in_force": current[p.model_id] == p} for p in lists])
 
 
-async def add_price_list(desk: TheDesk, form: PriceForm) -> Json:
+async def add_price_list(desk: TheDesk, form: PriceForm) -> Annotated[Json, PriceListShown]:
     """Append a price list. None is ever changed: requests are billed by the version that they started under."""
     now = desk.clock.unix_ms()
     starts = read_instant(form.valid_from, "valid_from")
@@ -66,7 +69,7 @@ async def add_price_list(desk: TheDesk, form: PriceForm) -> Json:
     return price_shape(prices)
 
 
-async def credit(desk: TheDesk, form: CreditForm) -> Json:
+async def credit(desk: TheDesk, form: CreditForm) -> Annotated[Json, Credit]:
     """Add to what a tenant may spend."""
     amount = Money.euro(form.euro)
     reference = form.reference or new_id("credit", desk.clock.unix_ms(), desk.randomness)
@@ -81,7 +84,7 @@ async def credit(desk: TheDesk, form: CreditForm) -> Json:
     }
 
 
-async def balances(desk: TheDesk) -> Json:
+async def balances(desk: TheDesk) -> Annotated[Json, Balances]:
     """What each tenant may still spend (what gateways hold is not in it), and the accounts of the house."""
     tenants = [
         {
@@ -98,7 +101,7 @@ async def balances(desk: TheDesk) -> Json:
     return {**listing(tenants), "house": {name: money_shape(await desk.store.balance(name)) for name in house}}
 
 
-async def check(desk: TheDesk) -> Json:
+async def check(desk: TheDesk) -> Annotated[Json, Check]:
     """Add everything up again. Reads every row: minutes for ten million."""
     differences = await desk.store.check()
     return {"object": "check", "ok": not differences, "differences": differences}

@@ -1,8 +1,11 @@
 """How the people of a customer sign in: `/v1/organisations/{organisation_id}/sign_in`, set by the operator for them."""
 
+from typing import Annotated
+
 from starlette.requests import Request
 
 from parvis.api.web import openid_forms
+from parvis.api.web.answers import SignIn, SignInLinkRemoved, SignInRemoved
 from parvis.api.web.openid_forms import ProviderForm
 from parvis.api.web.places import organisation_place
 from parvis.api.web.routes import Route, TheActor, TheTarget
@@ -12,7 +15,7 @@ from parvis.domain.identity.permission import Permission as May
 _SIGN_IN = "/v1/organisations/{organisation_id}/sign_in"
 
 
-async def show(request: Request, target: TheTarget, organisation_id: str) -> Json:  # noqa: ARG001 - read for the target
+async def show(request: Request, target: TheTarget, organisation_id: str) -> Annotated[Json, SignIn]:  # noqa: ARG001 - read for the target
     """The identity provider of a customer, without its secret."""
     return await openid_forms.show(request, target)
 
@@ -23,12 +26,12 @@ async def put(
     target: TheTarget,
     organisation_id: str,  # noqa: ARG001 - read for the target
     form: ProviderForm,
-) -> Json:
+) -> Annotated[Json, SignIn]:
     """Set or replace it. The provider is asked what it says of itself first."""
     return await openid_forms.put(request, actor, target, form)
 
 
-async def remove(request: Request, target: TheTarget, organisation_id: str) -> Json:  # noqa: ARG001 - as above
+async def remove(request: Request, target: TheTarget, organisation_id: str) -> Annotated[Json, SignInRemoved]:  # noqa: ARG001 - as above
     """Nobody comes by it any more; who did is signed out, and what its claims gave is withdrawn."""
     return await openid_forms.remove(request, target)
 
@@ -38,7 +41,7 @@ async def forget(
     target: TheTarget,
     organisation_id: str,  # noqa: ARG001 - read for the target
     user_id: str,
-) -> Json:
+) -> Annotated[Json, SignInLinkRemoved]:
     """Forget by which name the provider knows somebody; they are found by their e-mail when they come again."""
     return await openid_forms.forget(request, target, user_id)
 

@@ -5,7 +5,10 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from parvis.api.operator.answers import Organisation as OrganisationShown
+from parvis.api.operator.answers import Project as ProjectShown
 from parvis.api.operator.desk import TheDesk
+from parvis.api.web.answers import Listed, Tenant
 from parvis.api.web.instants import write_instant
 from parvis.api.web.queries import PageQuery
 from parvis.api.web.routes import TheActor
@@ -94,24 +97,30 @@ class ProjectsQuery(PageQuery):
 # Organisations
 
 
-async def all_organisations(desk: TheDesk, actor: TheActor, query: Annotated[PageQuery, Query()]) -> Json:
+async def all_organisations(
+    desk: TheDesk, actor: TheActor, query: Annotated[PageQuery, Query()]
+) -> Annotated[Json, Listed[OrganisationShown]]:
     """Every customer, removed ones included, sorted by id."""
     found, following = await organisations.organisation_page(desk.store, actor, query.after, query.limit)
     return listing([organisation_shape(one) for one in found], following)
 
 
-async def create_organisation(desk: TheDesk, actor: TheActor, form: OrganisationForm) -> Json:
+async def create_organisation(
+    desk: TheDesk, actor: TheActor, form: OrganisationForm
+) -> Annotated[Json, OrganisationShown]:
     """A new customer, without tenants and people."""
     made = await organisations.create_organisation(desk.office, actor, form.name, form.organisation_id)
     return organisation_shape(made)
 
 
-async def one_organisation(desk: TheDesk, organisation_id: str) -> Json:
+async def one_organisation(desk: TheDesk, organisation_id: str) -> Annotated[Json, OrganisationShown]:
     """One customer."""
     return organisation_shape(await organisations.organisation_of(desk.store, organisation_id))
 
 
-async def change_organisation(desk: TheDesk, organisation_id: str, form: OrganisationChange) -> Json:
+async def change_organisation(
+    desk: TheDesk, organisation_id: str, form: OrganisationChange
+) -> Annotated[Json, OrganisationShown]:
     """Another name, or another rule for second factors."""
     changed = await organisations.change_organisation(
         desk.office, organisation_id, name=form.name, second_factor=form.second_factor
@@ -119,21 +128,27 @@ async def change_organisation(desk: TheDesk, organisation_id: str, form: Organis
     return organisation_shape(changed)
 
 
-async def suspend_organisation(desk: TheDesk, actor: TheActor, organisation_id: str) -> Json:
+async def suspend_organisation(
+    desk: TheDesk, actor: TheActor, organisation_id: str
+) -> Annotated[Json, OrganisationShown]:
     """Serve it no more, within a second and until it is resumed: neither its keys nor its people."""
     changed = await organisations.suspend_organisation(desk.office, actor, organisation_id)
     await desk.announce()
     return organisation_shape(changed)
 
 
-async def resume_organisation(desk: TheDesk, actor: TheActor, organisation_id: str) -> Json:
+async def resume_organisation(
+    desk: TheDesk, actor: TheActor, organisation_id: str
+) -> Annotated[Json, OrganisationShown]:
     """Serve it again."""
     changed = await organisations.resume_organisation(desk.office, actor, organisation_id)
     await desk.announce()
     return organisation_shape(changed)
 
 
-async def remove_organisation(desk: TheDesk, actor: TheActor, organisation_id: str) -> Json:
+async def remove_organisation(
+    desk: TheDesk, actor: TheActor, organisation_id: str
+) -> Annotated[Json, OrganisationShown]:
     """For good, with all its keys, once it is suspended. What it used stays in the books."""
     changed = await organisations.remove_organisation(desk.office, actor, organisation_id)
     await desk.announce()
@@ -143,13 +158,17 @@ async def remove_organisation(desk: TheDesk, actor: TheActor, organisation_id: s
 # Tenants
 
 
-async def all_tenants(desk: TheDesk, actor: TheActor, query: Annotated[TenantsQuery, Query()]) -> Json:
+async def all_tenants(
+    desk: TheDesk, actor: TheActor, query: Annotated[TenantsQuery, Query()]
+) -> Annotated[Json, Listed[Tenant]]:
     """Tenants of one organisation or of all, removed ones included, sorted by id."""
     found, following = await organisations.tenant_page(desk.store, actor, query.organisation, query.after, query.limit)
     return listing([tenant_shape(one) for one in found], following)
 
 
-async def create_tenant(desk: TheDesk, actor: TheActor, organisation_id: str, form: TenantForm) -> Json:
+async def create_tenant(
+    desk: TheDesk, actor: TheActor, organisation_id: str, form: TenantForm
+) -> Annotated[Json, Tenant]:
     """A new tenant with its default project."""
     made = await organisations.create_tenant(
         desk.office, actor, organisation_id, form.name, form.tenant_id, credit_unlimited=form.credit_unlimited
@@ -158,33 +177,33 @@ async def create_tenant(desk: TheDesk, actor: TheActor, organisation_id: str, fo
     return tenant_shape(made)
 
 
-async def one_tenant(desk: TheDesk, tenant_id: str) -> Json:
+async def one_tenant(desk: TheDesk, tenant_id: str) -> Annotated[Json, Tenant]:
     """One tenant."""
     return tenant_shape(await organisations.tenant_of(desk.store, tenant_id))
 
 
-async def change_tenant(desk: TheDesk, actor: TheActor, tenant_id: str, form: TenantRules) -> Json:
+async def change_tenant(desk: TheDesk, actor: TheActor, tenant_id: str, form: TenantRules) -> Annotated[Json, Tenant]:
     """Another name, other rules. They hold at every gateway within a second."""
     changed = await organisations.change_tenant(desk.office, actor, tenant_id, form.change())
     await desk.announce()
     return tenant_shape(changed)
 
 
-async def suspend_tenant(desk: TheDesk, actor: TheActor, tenant_id: str) -> Json:
+async def suspend_tenant(desk: TheDesk, actor: TheActor, tenant_id: str) -> Annotated[Json, Tenant]:
     """Serve it no more, within a second and until it is resumed."""
     changed = await organisations.suspend_tenant(desk.office, actor, tenant_id)
     await desk.announce()
     return tenant_shape(changed)
 
 
-async def resume_tenant(desk: TheDesk, actor: TheActor, tenant_id: str) -> Json:
+async def resume_tenant(desk: TheDesk, actor: TheActor, tenant_id: str) -> Annotated[Json, Tenant]:
     """Serve it again, if its organisation is served."""
     changed = await organisations.resume_tenant(desk.office, actor, tenant_id)
     await desk.announce()
     return tenant_shape(changed)
 
 
-async def remove_tenant(desk: TheDesk, actor: TheActor, tenant_id: str) -> Json:
+async def remove_tenant(desk: TheDesk, actor: TheActor, tenant_id: str) -> Annotated[Json, Tenant]:
     """For good, with all its keys, once it is suspended. What it used stays in the books."""
     changed = await organisations.remove_tenant(desk.office, actor, tenant_id)
     await desk.announce()
@@ -194,23 +213,25 @@ async def remove_tenant(desk: TheDesk, actor: TheActor, tenant_id: str) -> Json:
 # Projects
 
 
-async def all_projects(desk: TheDesk, actor: TheActor, query: Annotated[ProjectsQuery, Query()]) -> Json:
+async def all_projects(
+    desk: TheDesk, actor: TheActor, query: Annotated[ProjectsQuery, Query()]
+) -> Annotated[Json, Listed[ProjectShown]]:
     """Projects of one tenant or of all, archived ones included, sorted by id."""
     found, following = await organisations.project_page(desk.store, actor, query.tenant, query.after, query.limit)
     return listing([project_shape(one) for one in found], following)
 
 
-async def create_project(desk: TheDesk, tenant_id: str, form: ProjectForm) -> Json:
+async def create_project(desk: TheDesk, tenant_id: str, form: ProjectForm) -> Annotated[Json, ProjectShown]:
     """A new group of keys."""
     return project_shape(await organisations.create_project(desk.office, tenant_id, form.name, form.project_id))
 
 
-async def one_project(desk: TheDesk, project_id: str) -> Json:
+async def one_project(desk: TheDesk, project_id: str) -> Annotated[Json, ProjectShown]:
     """One project."""
     return project_shape(await organisations.project_of(desk.store, project_id))
 
 
-async def change_project(desk: TheDesk, project_id: str, form: ProjectChange) -> Json:
+async def change_project(desk: TheDesk, project_id: str, form: ProjectChange) -> Annotated[Json, ProjectShown]:
     """Another name; archived, or taken up again."""
     changed = await organisations.change_project(desk.office, project_id, name=form.name, archived=form.archived)
     return project_shape(changed)

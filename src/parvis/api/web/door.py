@@ -1,7 +1,7 @@
 """The front door of both administration listeners: what a request passes on its way in and out."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from parvis.api.web.description import corrected
+from parvis.api.web.description import description_of
 from parvis.api.web.desk import FrontDesk
 from parvis.api.web.guarded import GuardedRoute, permission_of
 from parvis.api.web.hosts import check_host
@@ -76,11 +76,12 @@ class Door(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """This listener's own description, made once."""
         if self.openapi_schema is None:
-            self.openapi_schema = corrected(super().openapi())
+            guarded = [served for served in self.routes if isinstance(served, GuardedRoute)]
+            self.openapi_schema = description_of(self.title, guarded)
         return self.openapi_schema
 
 
-async def openapi(request: Request) -> dict[str, Any]:
+async def openapi(request: Request) -> Annotated[dict[str, Any], dict[str, Any]]:
     """This listener's own description."""
     description: dict[str, Any] = request.app.openapi()
     return description
@@ -88,6 +89,11 @@ async def openapi(request: Request) -> dict[str, Any]:
 
 DESCRIPTION = Route("GET", "/openapi.json", openapi, Permission.OPENAPI_READ)
 """What every listener has besides its own routes."""
+
+
+def description(title: str, routes: Sequence[Route]) -> dict[str, Any]:
+    """What a listener of these routes says of itself, for those who have no desk to open one at."""
+    return description_of(title, [GuardedRoute(route) for route in (*routes, DESCRIPTION)])
 
 
 def _labelled(send: Send, request_id: str, *, secure: bool) -> Send:

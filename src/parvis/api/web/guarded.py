@@ -19,7 +19,7 @@ class GuardedRoute(APIRoute):
 
     def __init__(self, declared: Route) -> None:
         self.declared = declared
-        answer = declared.answer.__annotations__.get("return")
+        answer = declared.returns
         super().__init__(
             declared.path,
             recorded(declared),

@@ -7,6 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from parvis.api.web.admission import checked_tenant
+from parvis.api.web.answers import Listed
+from parvis.api.web.answers_keys import NewNoticeTarget, NoticeTargetRemoved
+from parvis.api.web.answers_keys import Notice as NoticeShown
+from parvis.api.web.answers_keys import NoticeTarget as NoticeTargetShown
 from parvis.api.web.desk import FrontDesk, front_desk
 from parvis.api.web.instants import write_instant
 from parvis.api.web.queries import PageQuery
@@ -41,19 +45,23 @@ class TargetForm(BaseModel):
     tenant_id: str | None = Field(default=None, max_length=100)
 
 
-async def notices(desk: TheDesk, actor: TheActor, query: Annotated[PageQuery, Query()]) -> Json:
+async def notices(
+    desk: TheDesk, actor: TheActor, query: Annotated[PageQuery, Query()]
+) -> Annotated[Json, Listed[NoticeShown]]:
     """What was told of the keys of the tenants that the caller reaches, newest first, and how it fared."""
     page, following = await notices_page(desk.store, await _reached(desk, actor), query.after, query.limit)
     return listing([_notice_shape(*one) for one in page], following)
 
 
-async def targets(desk: TheDesk, actor: TheActor) -> Json:
+async def targets(desk: TheDesk, actor: TheActor) -> Annotated[Json, Listed[NoticeTargetShown]]:
     """Where the notices of these tenants go."""
     found = await desk.store.targets(await _reached(desk, actor))
     return listing([_target_shape(target) for target in found])
 
 
-async def add(desk: TheDesk, office: ThePostOffice, actor: TheActor, form: TargetForm) -> Json:
+async def add(
+    desk: TheDesk, office: ThePostOffice, actor: TheActor, form: TargetForm
+) -> Annotated[Json, NewNoticeTarget]:
     """Send them there too, from now on. `secret`, of a webhook, is what it is signed with: shown this once."""
     tenant = await checked_tenant(desk.store, actor, May.NOTICES_WRITE, form.tenant_id)
     if office is None:
@@ -63,7 +71,7 @@ async def add(desk: TheDesk, office: ThePostOffice, actor: TheActor, form: Targe
     return shape if made.secret is None else {**shape, "secret": made.secret.reveal()}
 
 
-async def remove(desk: TheDesk, target_id: str) -> Json:
+async def remove(desk: TheDesk, target_id: str) -> Annotated[Json, NoticeTargetRemoved]:
     """Send nothing there any more, not even what was on its way."""
     await desk.store.remove_target(target_id)
     return {"object": "notice_target", "id": target_id, "deleted": True}

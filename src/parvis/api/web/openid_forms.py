@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
+from parvis.api.web.answers import SignIn, SignInLinkRemoved, SignInRemoved
 from parvis.api.web.routes import TheActor, TheTarget
 from parvis.api.web.shapes import Json
 from parvis.core.errors import NotFound
@@ -46,14 +47,14 @@ class ProviderForm(BaseModel):
     required: bool = False
 
 
-async def show(request: Request, target: TheTarget) -> Json:
+async def show(request: Request, target: TheTarget) -> Annotated[Json, SignIn]:
     """The provider, without its secret."""
     house = openid_of(request)
     provider = await provider_of(house.store, target.organisation_id)
     return provider_shape(house, provider)
 
 
-async def put(request: Request, actor: TheActor, target: TheTarget, form: ProviderForm) -> Json:
+async def put(request: Request, actor: TheActor, target: TheTarget, form: ProviderForm) -> Annotated[Json, SignIn]:
     """Set or replace it. The provider is asked what it says of itself first."""
     house = openid_of(request)
     organisation_id = target.organisation_id
@@ -73,13 +74,13 @@ async def put(request: Request, actor: TheActor, target: TheTarget, form: Provid
     return provider_shape(house, await set_provider(house, actor, provider, secret))
 
 
-async def remove(request: Request, target: TheTarget) -> Json:
+async def remove(request: Request, target: TheTarget) -> Annotated[Json, SignInRemoved]:
     """Nobody comes by it any more; who did is signed out, and what its claims gave is withdrawn."""
     await remove_provider(openid_of(request), target.organisation_id)
     return {"object": "sign_in", "organisation_id": target.organisation_id, "deleted": True}
 
 
-async def forget(request: Request, target: TheTarget, user_id: str) -> Json:
+async def forget(request: Request, target: TheTarget, user_id: str) -> Annotated[Json, SignInLinkRemoved]:
     """Forget by which name the provider knows somebody; they are found by their e-mail when they come again."""
     house = openid_of(request)
     person = await person_named(house.store, Realm.CUSTOMER, user_id, target.organisation_id)

@@ -5,6 +5,22 @@ from typing import Annotated, Any
 from fastapi import Query
 from pydantic import Field, SecretStr
 
+from parvis.api.web.answers import Listed
+from parvis.api.web.answers_people import (
+    AppChallenge,
+    Factors,
+    NewPersonalToken,
+    PasskeyChallenge,
+    PasswordChanged,
+    PersonalToken,
+    PersonalTokenRevoked,
+    Profile,
+    RecoveryCodes,
+    Session,
+    SessionEnded,
+    User,
+)
+from parvis.api.web.answers_people import Enrolled as EnrolledShown
 from parvis.api.web.identification import Jar, TheCaller, TheJar, TheLobby, TheOneAsking, TheSession
 from parvis.api.web.instants import read_instant
 from parvis.api.web.people_shapes import (
@@ -88,7 +104,7 @@ class TokenForm(Form):
     limits: list[LimitForm] = Field(default=[], max_length=LIMITS_MAX)
 
 
-async def profile(lobby: TheLobby, principal: TheOneAsking) -> Json:
+async def profile(lobby: TheLobby, principal: TheOneAsking) -> Annotated[Json, Profile]:
     """Oneself, and what one was granted."""
     dossier = await lobby.people.dossier(principal.subject_id)
     grants = () if dossier is None else dossier.grants
@@ -96,13 +112,15 @@ async def profile(lobby: TheLobby, principal: TheOneAsking) -> Json:
     return {**person_shape(person), "grants": [grant_shape(grant) for grant in grants]}
 
 
-async def change_profile(lobby: TheLobby, principal: TheOneAsking, form: ProfileForm) -> Json:
+async def change_profile(lobby: TheLobby, principal: TheOneAsking, form: ProfileForm) -> Annotated[Json, User]:
     """One's name and language."""
     person = await rename(lobby.store, lobby.realm, principal.subject_id, name=form.name, language=form.language)
     return person_shape(person)
 
 
-async def change_password(lobby: TheLobby, caller: TheCaller, session: TheSession, form: PasswordForm) -> Json:
+async def change_password(
+    lobby: TheLobby, caller: TheCaller, session: TheSession, form: PasswordForm
+) -> Annotated[Json, PasswordChanged]:
     """Another password. All other sessions end."""
     person = await person_named(lobby.store, lobby.realm, session.user_id)
     factors = await lobby.people.factors(session.user_id)
@@ -112,12 +130,12 @@ async def change_password(lobby: TheLobby, caller: TheCaller, session: TheSessio
     return {"object": "user", "id": person.user_id, "password": True}
 
 
-async def factors(lobby: TheLobby, principal: TheOneAsking) -> Json:
+async def factors(lobby: TheLobby, principal: TheOneAsking) -> Annotated[Json, Factors]:
     """What one signs in with."""
     return factors_shape(await lobby.people.factors(principal.subject_id))
 
 
-async def begin_app(lobby: TheLobby, session: TheSession) -> Json:
+async def begin_app(lobby: TheLobby, session: TheSession) -> Annotated[Json, AppChallenge]:
     """The seed for an authenticator app, as text and as the address that a QR code shows. It is shown once."""
     enrolment = await begin_totp(lobby, await person_named(lobby.store, lobby.realm, session.user_id))
     seed, uri = enrolment.seed.reveal(), enrolment.uri.reveal()
@@ -130,13 +148,13 @@ async def finish_app(
     principal: TheOneAsking,
     session: TheSession,
     form: TotpForm,
-) -> Json:
+) -> Annotated[Json, EnrolledShown]:
     """The app works. The session is complete, under another cookie."""
     enrolled = await finish_totp(lobby, principal, session, form.challenge_id, secret_of(form.code))
     return _enrolled(jar, enrolled)
 
 
-async def begin_passkey(lobby: TheLobby, session: TheSession) -> Json:
+async def begin_passkey(lobby: TheLobby, session: TheSession) -> Annotated[Json, PasskeyChallenge]:
     """What the browser takes to make a passkey for this site."""
     person = await person_named(lobby.store, lobby.realm, session.user_id)
     challenge_id, options = await begin_passkey_enrolment(lobby, person)
@@ -149,25 +167,25 @@ async def finish_passkey(
     principal: TheOneAsking,
     session: TheSession,
     form: PasskeyEnrolmentForm,
-) -> Json:
+) -> Annotated[Json, EnrolledShown]:
     """The passkey works. The session is complete, under another cookie."""
     enrolled = await finish_passkey_enrolment(lobby, principal, session, form.challenge_id, form.name, form.credential)
     return _enrolled(jar, enrolled)
 
 
-async def remove_app(lobby: TheLobby, session: TheSession) -> Json:
+async def remove_app(lobby: TheLobby, session: TheSession) -> Annotated[Json, Factors]:
     """No codes of an app any more."""
     await lobby.people.remove_totp(session.user_id)
     return factors_shape(await lobby.people.factors(session.user_id))
 
 
-async def remove_passkey(lobby: TheLobby, session: TheSession, passkey_id: str) -> Json:
+async def remove_passkey(lobby: TheLobby, session: TheSession, passkey_id: str) -> Annotated[Json, Factors]:
     """This passkey opens nothing any more."""
     await lobby.people.remove_passkey(session.user_id, passkey_id)
     return factors_shape(await lobby.people.factors(session.user_id))
 
 
-async def recovery_codes(lobby: TheLobby, session: TheSession) -> Json:
+async def recovery_codes(lobby: TheLobby, session: TheSession) -> Annotated[Json, RecoveryCodes]:
     """Ten others, shown once; those before work no more."""
     if not (await lobby.people.factors(session.user_id)).has_second:
         raise BadRequest("Recovery codes stand in for a second factor: enrol one first.")
@@ -175,7 +193,9 @@ async def recovery_codes(lobby: TheLobby, session: TheSession) -> Json:
     return {"object": "recovery_codes", "recovery_codes": [code.reveal() for code in codes]}
 
 
-async def sessions(lobby: TheLobby, principal: TheOneAsking, query: Annotated[PageQuery, Query()]) -> Json:
+async def sessions(
+    lobby: TheLobby, principal: TheOneAsking, query: Annotated[PageQuery, Query()]
+) -> Annotated[Json, Listed[Session]]:
     """Where one is signed in, sorted by id."""
     found = await list_sessions(lobby, principal.subject_id)
     return page(
@@ -187,25 +207,27 @@ async def sessions(lobby: TheLobby, principal: TheOneAsking, query: Annotated[Pa
     )
 
 
-async def end_one(lobby: TheLobby, session: TheSession, session_id: str) -> Json:
+async def end_one(lobby: TheLobby, session: TheSession, session_id: str) -> Annotated[Json, SessionEnded]:
     """Sign out there."""
     await end_session(lobby, session.user_id, session_id)
     return {"object": "session", "id": session_id, "ended": True}
 
 
-async def end_others(lobby: TheLobby, session: TheSession) -> Json:
+async def end_others(lobby: TheLobby, session: TheSession) -> Annotated[Json, Listed[Session]]:
     """Sign out everywhere but here."""
     await end_sessions(lobby, session.user_id, session.session_id)
     return listing([session_shape(session, session.session_id)])
 
 
-async def tokens(lobby: TheLobby, principal: TheOneAsking, query: Annotated[PageQuery, Query()]) -> Json:
+async def tokens(
+    lobby: TheLobby, principal: TheOneAsking, query: Annotated[PageQuery, Query()]
+) -> Annotated[Json, Listed[PersonalToken]]:
     """One's personal tokens, revoked ones included, sorted by id."""
     found = await list_tokens(lobby.store, lobby.realm, principal.subject_id)
     return page(found, lambda token: token.token_id, token_shape, query.after, query.limit)
 
 
-async def create_token(lobby: TheLobby, session: TheSession, form: TokenForm) -> Json:
+async def create_token(lobby: TheLobby, session: TheSession, form: TokenForm) -> Annotated[Json, NewPersonalToken]:
     """A token for a program. `token` is all of it: this answer is the only place where it ever stands."""
     person = await person_named(lobby.store, lobby.realm, session.user_id)
     ends = read_instant(form.ends_at, "ends_at")
@@ -214,7 +236,7 @@ async def create_token(lobby: TheLobby, session: TheSession, form: TokenForm) ->
     return {**token_shape(made.token), "token": made.text.reveal()}
 
 
-async def end_token(lobby: TheLobby, session: TheSession, token_id: str) -> Json:
+async def end_token(lobby: TheLobby, session: TheSession, token_id: str) -> Annotated[Json, PersonalTokenRevoked]:
     """It opens nothing any more."""
     await revoke_token(lobby.store, lobby.realm, session.user_id, token_id)
     return {"object": "personal_token", "id": token_id, "revoked": True}

@@ -2,15 +2,18 @@
 
     Route("DELETE", "/v1/keys/{key_id}", keys.revoke, May.KEYS_WRITE, target=key_place, action="api_key.deleted")
 
+The handler names the type of its answer beside what it returns: `-> Annotated[Json, Key]`. A `Response` is no JSON.
+
 What comes of it for a request is in `parvis.api.web.admission`, `acts` and `repetition`, in this order.
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
 from fastapi import Depends
 from starlette.requests import Request
+from starlette.responses import Response
 
 from parvis.domain.identity.permission import Permission
 from parvis.domain.identity.place import Target
@@ -26,6 +29,10 @@ class PermissionMissing(TypeError):
 
 class ActionMissing(TypeError):
     """A route was declared whose effect the record could not name. The program is wrong and does not start."""
+
+
+class AnswerMissing(TypeError):
+    """A route was declared whose answer nobody could describe. The program is wrong and does not start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,23 @@ class Route:
             raise PermissionMissing(f"{self.path} declares no permission")
         if self.method != "GET" and not self.action and self.permission is not Permission.SIGN_IN:
             raise ActionMissing(f"{self.method} {self.path} declares no action")
+        if self.shows is None and not self._is_no_json():
+            raise AnswerMissing(f"{self.method} {self.path} declares no answer: let its handler return Annotated[...]")
+
+    @property
+    def returns(self) -> Any:
+        """What the handler says that it returns."""
+        said: Any = self.answer.__annotations__.get("return")
+        return said.__origin__ if get_origin(said) is Annotated else said
+
+    @property
+    def shows(self) -> Any:
+        """The type of the JSON object of a success; None when it is a page, a redirect or a text."""
+        said: Any = self.answer.__annotations__.get("return")
+        return said.__metadata__[0] if get_origin(said) is Annotated else None
+
+    def _is_no_json(self) -> bool:
+        return isinstance(self.returns, type) and issubclass(self.returns, Response)
 
 
 def actor_of(request: Request) -> Principal:

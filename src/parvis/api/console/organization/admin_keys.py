@@ -6,6 +6,7 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from parvis.api.console.desk import ConsoleDesk, TheDesk
+from parvis.api.console.organization.answers import AdminKey, Deleted, IdList, NewAdminKey
 from parvis.api.console.organization.lists import MS_PER_S, ListQuery, id_list, unix_s, unix_s_or_none
 from parvis.api.web.routes import TheActor
 from parvis.api.web.shapes import Json
@@ -32,14 +33,16 @@ class TokenForm(BaseModel):
     expires_in_seconds: int | None = Field(default=None, ge=1, le=LIFE_MS_MAX // MS_PER_S)
 
 
-async def all_tokens(desk: TheDesk, actor: TheActor, query: Annotated[TokensQuery, Query()]) -> Json:
+async def all_tokens(
+    desk: TheDesk, actor: TheActor, query: Annotated[TokensQuery, Query()]
+) -> Annotated[Json, IdList[AdminKey]]:
     """The caller's own, by the time at which they were made."""
     person, tokens = await _own(desk, actor)
     tokens = _paged(sorted(tokens, key=_order, reverse=query.order == "desc"), query)
     return id_list([token_shape(token, person) for token in tokens], query.limit)
 
 
-async def create(desk: TheDesk, actor: TheActor, form: TokenForm) -> Json:
+async def create(desk: TheDesk, actor: TheActor, form: TokenForm) -> Annotated[Json, NewAdminKey]:
     """A new token. `value` is all of it: this answer is the only place where it ever stands."""
     person, _ = await _own(desk, actor)
     seconds = form.expires_in_seconds
@@ -48,7 +51,7 @@ async def create(desk: TheDesk, actor: TheActor, form: TokenForm) -> Json:
     return {**token_shape(made.token, person), "value": made.text.reveal()}
 
 
-async def one(desk: TheDesk, actor: TheActor, token_id: str) -> Json:
+async def one(desk: TheDesk, actor: TheActor, token_id: str) -> Annotated[Json, AdminKey]:
     """One of the caller's own."""
     person, tokens = await _own(desk, actor)
     for token in tokens:
@@ -57,7 +60,7 @@ async def one(desk: TheDesk, actor: TheActor, token_id: str) -> Json:
     raise NotFound(f"You have no personal token '{token_id[:100]}'.", param="token_id")
 
 
-async def delete(desk: TheDesk, actor: TheActor, token_id: str) -> Json:
+async def delete(desk: TheDesk, actor: TheActor, token_id: str) -> Annotated[Json, Deleted]:
     """Revoke one of the caller's own for good."""
     await revoke_token(desk.store, Realm.CUSTOMER, actor.subject_id, token_id)
     return {"id": token_id, "object": "organization.admin_api_key.deleted", "deleted": True}

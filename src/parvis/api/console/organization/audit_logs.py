@@ -7,6 +7,7 @@ from fastapi import Query
 from pydantic import Field
 
 from parvis.api.console.desk import ConsoleDesk, TheDesk
+from parvis.api.console.organization.answers_reports import AuditLines
 from parvis.api.console.organization.lists import MS_PER_S, unix_s
 from parvis.api.web.queries import NoQuery
 from parvis.api.web.routes import TheActor
@@ -63,7 +64,9 @@ class AuditQuery(NoQuery):
         )
 
 
-async def all_entries(desk: TheDesk, actor: TheActor, query: Annotated[AuditQuery, Query()]) -> Json:
+async def all_entries(
+    desk: TheDesk, actor: TheActor, query: Annotated[AuditQuery, Query()]
+) -> Annotated[Json, AuditLines]:
     """One page of the record, newest first: of the organisation, or of the tenants that the caller may audit."""
     emails = {p.user_id: p.email for p in await desk.store.people(Realm.CUSTOMER).people(actor.organisation_id)}
     page = await _page(desk, actor, query.asked(_actors(query, emails)))

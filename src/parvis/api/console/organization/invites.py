@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from parvis.api.console.desk import ConsoleDesk, TheDesk
+from parvis.api.console.organization.answers import Deleted, IdList, Invite, NewInvite
 from parvis.api.console.organization.lists import ListQuery, id_list, id_page, unix_s
 from parvis.api.console.organization.roles import (
     organisation_role,
@@ -51,7 +52,9 @@ class InviteForm(BaseModel):
     projects: list[ProjectRole] = Field(default=[], max_length=PROJECTS_MAX)
 
 
-async def all_invites(desk: TheDesk, actor: TheActor, query: Annotated[ListQuery, Query()]) -> Json:
+async def all_invites(
+    desk: TheDesk, actor: TheActor, query: Annotated[ListQuery, Query()]
+) -> Annotated[Json, IdList[Invite]]:
     """Invitations that the caller may see, sorted by id; withdrawn ones are not shown."""
     found = await list_invitations(desk.store, actor.organisation_id)
     seen = [i for i in found if i.state is not InvitationState.WITHDRAWN and _seen(actor, i)]
@@ -59,7 +62,7 @@ async def all_invites(desk: TheDesk, actor: TheActor, query: Annotated[ListQuery
     return id_list(await _shapes(desk, page), query.limit)
 
 
-async def create(request: Request, desk: TheDesk, actor: TheActor, form: InviteForm) -> Json:
+async def create(request: Request, desk: TheDesk, actor: TheActor, form: InviteForm) -> Annotated[Json, NewInvite]:
     """Ask somebody in. `link` is its token: this answer is the only place where it ever stands."""
     roles = await _roles(desk, actor, form)
     targets = [checked_place(actor, Permission.USERS_WRITE, target) for _, target in roles]
@@ -72,7 +75,7 @@ async def create(request: Request, desk: TheDesk, actor: TheActor, form: InviteF
     return {**shape, "link": made.link.reveal()}
 
 
-async def one(desk: TheDesk, actor: TheActor, invitation_id: str) -> Json:
+async def one(desk: TheDesk, actor: TheActor, invitation_id: str) -> Annotated[Json, Invite]:
     """One invitation."""
     found = await invitation_named(desk.store, actor.organisation_id, invitation_id)
     if found.state is InvitationState.WITHDRAWN:
@@ -80,7 +83,7 @@ async def one(desk: TheDesk, actor: TheActor, invitation_id: str) -> Json:
     return (await _shapes(desk, [found]))[0]
 
 
-async def delete(desk: TheDesk, actor: TheActor, invitation_id: str) -> Json:
+async def delete(desk: TheDesk, actor: TheActor, invitation_id: str) -> Annotated[Json, Deleted]:
     """Withdraw it: its link opens nothing any more."""
     await withdraw(desk.store, actor.organisation_id, invitation_id)
     return {"id": invitation_id, "object": "organization.invite.deleted", "deleted": True}

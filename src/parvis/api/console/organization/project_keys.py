@@ -11,6 +11,7 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from parvis.api.console.desk import ConsoleDesk, TheDesk
+from parvis.api.console.organization.answers import Deleted, IdList, NewServiceAccount, ProjectKey, ServiceAccount
 from parvis.api.console.organization.asking import TheProject
 from parvis.api.console.organization.lists import MS_PER_S, ListQuery, id_list, unix_s, unix_s_or_none
 from parvis.api.console.organization.roles import project_role_name
@@ -43,7 +44,9 @@ class ServiceAccountForm(BaseModel):
     create_service_account_only: bool | None = None
 
 
-async def all_keys(desk: TheDesk, project: TheProject, query: Annotated[KeysQuery, Query()]) -> Json:
+async def all_keys(
+    desk: TheDesk, project: TheProject, query: Annotated[KeysQuery, Query()]
+) -> Annotated[Json, IdList[ProjectKey]]:
     """Keys that were not revoked, sorted by id, without their secrets."""
     people = await _people(desk, project)
     wanted = query.owner_project_access
@@ -55,25 +58,29 @@ async def all_keys(desk: TheDesk, project: TheProject, query: Annotated[KeysQuer
     return id_list(await _shapes(desk, found, people), query.limit)
 
 
-async def one_key(desk: TheDesk, project: TheProject, key_id: str) -> Json:
+async def one_key(desk: TheDesk, project: TheProject, key_id: str) -> Annotated[Json, ProjectKey]:
     """One key of the project."""
     found = await project_key(desk.store, project, key_id)
     return (await _shapes(desk, [found], await _people(desk, project)))[0]
 
 
-async def delete_key(desk: TheDesk, project: TheProject, key_id: str) -> Json:
+async def delete_key(desk: TheDesk, project: TheProject, key_id: str) -> Annotated[Json, Deleted]:
     """Revoke a key for good: within a second it is refused everywhere."""
     await _revoke(desk, project, key_id)
     return {"id": key_id, "object": "organization.project.api_key.deleted", "deleted": True}
 
 
-async def all_accounts(desk: TheDesk, project: TheProject, query: Annotated[ListQuery, Query()]) -> Json:
+async def all_accounts(
+    desk: TheDesk, project: TheProject, query: Annotated[ListQuery, Query()]
+) -> Annotated[Json, IdList[ServiceAccount]]:
     """The project's keys without an owner, sorted by id."""
     found = await project_keys(desk.store, project, query.after, query.limit + 1, lambda key: not key.owner_id)
     return id_list([account_shape(key) for key in found], query.limit)
 
 
-async def create_account(desk: TheDesk, project: TheProject, form: ServiceAccountForm) -> Json:
+async def create_account(
+    desk: TheDesk, project: TheProject, form: ServiceAccountForm
+) -> Annotated[Json, NewServiceAccount]:
     """A new key. `api_key.value` is its whole text: this answer is the only place where it ever stands."""
     if form.create_service_account_only:
         raise BadRequest(
@@ -96,12 +103,12 @@ async def create_account(desk: TheDesk, project: TheProject, form: ServiceAccoun
     return {**account_shape(made.key), "api_key": value}
 
 
-async def one_account(desk: TheDesk, project: TheProject, key_id: str) -> Json:
+async def one_account(desk: TheDesk, project: TheProject, key_id: str) -> Annotated[Json, ServiceAccount]:
     """One key without an owner."""
     return account_shape(_without_owner(await project_key(desk.store, project, key_id)))
 
 
-async def delete_account(desk: TheDesk, project: TheProject, key_id: str) -> Json:
+async def delete_account(desk: TheDesk, project: TheProject, key_id: str) -> Annotated[Json, Deleted]:
     """Revoke a key without an owner for good."""
     _without_owner(await project_key(desk.store, project, key_id))
     await _revoke(desk, project, key_id)

@@ -9,6 +9,7 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from parvis.api.console.desk import ConsoleDesk, TheDesk
+from parvis.api.console.organization.answers import Deleted, IdList, ProjectUser
 from parvis.api.console.organization.asking import TheProject
 from parvis.api.console.organization.lists import ListQuery, id_list, id_page, unix_s
 from parvis.api.console.organization.roles import project_role, project_role_name, role_shapes
@@ -41,13 +42,17 @@ class ProjectUserChange(BaseModel):
     role: str | None = Field(default=None, max_length=100)
 
 
-async def all_users(desk: TheDesk, project: TheProject, query: Annotated[ListQuery, Query()]) -> Json:
+async def all_users(
+    desk: TheDesk, project: TheProject, query: Annotated[ListQuery, Query()]
+) -> Annotated[Json, IdList[ProjectUser]]:
     """The users of a project, sorted by id."""
     page = id_page(await members(desk.store, place_of(project)), lambda one: one[0].user_id, query)
     return id_list([project_user_shape(*one) for one in page], query.limit)
 
 
-async def add(desk: TheDesk, actor: TheActor, project: TheProject, form: ProjectUserForm) -> Json:
+async def add(
+    desk: TheDesk, actor: TheActor, project: TheProject, form: ProjectUserForm
+) -> Annotated[Json, ProjectUser]:
     """Give somebody of the organisation a role. Making an owner needs a fresh proof."""
     role, user_id = project_role(form.role), await _user_id(desk, project, form)
     _check_proof(desk, actor, role)
@@ -55,12 +60,14 @@ async def add(desk: TheDesk, actor: TheActor, project: TheProject, form: Project
     return await _shown(desk, project, user_id)
 
 
-async def one(desk: TheDesk, project: TheProject, user_id: str) -> Json:
+async def one(desk: TheDesk, project: TheProject, user_id: str) -> Annotated[Json, ProjectUser]:
     """One user of a project."""
     return await _shown(desk, project, user_id)
 
 
-async def change(desk: TheDesk, actor: TheActor, project: TheProject, user_id: str, form: ProjectUserChange) -> Json:
+async def change(
+    desk: TheDesk, actor: TheActor, project: TheProject, user_id: str, form: ProjectUserChange
+) -> Annotated[Json, ProjectUser]:
     """Set the role of a user. Making or unmaking an owner needs a fresh proof."""
     _, held = await member(desk.store, place_of(project), user_id)
     if form.role is not None:
@@ -70,7 +77,7 @@ async def change(desk: TheDesk, actor: TheActor, project: TheProject, user_id: s
     return await _shown(desk, project, user_id)
 
 
-async def remove(desk: TheDesk, actor: TheActor, project: TheProject, user_id: str) -> Json:
+async def remove(desk: TheDesk, actor: TheActor, project: TheProject, user_id: str) -> Annotated[Json, Deleted]:
     """Take all roles over the project's tenant away. What is over the organisation stays."""
     _, held = await member(desk.store, place_of(project), user_id)
     _check_proof(desk, actor, *(one.role for one in held))

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from parvis.api.console.desk import ConsoleDesk, TheDesk
+from parvis.api.console.organization.answers import IdList, OrganizationProject
 from parvis.api.console.organization.lists import ListQuery, id_list, id_page, unix_s
 from parvis.api.web.admission import checked_place
 from parvis.api.web.routes import TheActor, lies_in
@@ -41,7 +42,9 @@ class ProjectChange(BaseModel):
     name: str | None = None
 
 
-async def all_projects(desk: TheDesk, actor: TheActor, query: Annotated[ProjectsQuery, Query()]) -> Json:
+async def all_projects(
+    desk: TheDesk, actor: TheActor, query: Annotated[ProjectsQuery, Query()]
+) -> Annotated[Json, IdList[OrganizationProject]]:
     """Projects of all tenants that the caller may read, sorted by id."""
     seen = [
         project
@@ -52,24 +55,26 @@ async def all_projects(desk: TheDesk, actor: TheActor, query: Annotated[Projects
     return id_list([project_shape(project) for project in page], query.limit)
 
 
-async def create(request: Request, desk: TheDesk, actor: TheActor, form: ProjectForm) -> Json:
+async def create(
+    request: Request, desk: TheDesk, actor: TheActor, form: ProjectForm
+) -> Annotated[Json, OrganizationProject]:
     """A new project."""
     place = await _place(desk, actor, form.tenant_id)
     lies_in(request, place)
     return project_shape(await create_project(desk.office, place.tenant_id, form.name))
 
 
-async def one(desk: TheDesk, project_id: str) -> Json:
+async def one(desk: TheDesk, project_id: str) -> Annotated[Json, OrganizationProject]:
     """One project."""
     return project_shape(await project_of(desk.store, project_id))
 
 
-async def change(desk: TheDesk, project_id: str, form: ProjectChange) -> Json:
+async def change(desk: TheDesk, project_id: str, form: ProjectChange) -> Annotated[Json, OrganizationProject]:
     """Another name."""
     return project_shape(await change_project(desk.office, project_id, name=form.name))
 
 
-async def archive(desk: TheDesk, project_id: str) -> Json:
+async def archive(desk: TheDesk, project_id: str) -> Annotated[Json, OrganizationProject]:
     """Put it away. Its keys go on working; lists do not show it any more."""
     return project_shape(await change_project(desk.office, project_id, archived=True))
 

@@ -7,6 +7,7 @@ from parvis.api.console.organization import (
     project_keys,
     project_users,
     projects,
+    recovery,
     usage,
     users,
 )
@@ -26,6 +27,25 @@ USERS = (
     Route("GET", _USER, users.one, May.USERS_READ, target=person_place),
     Route("POST", _USER, users.change, May.GRANTS_WRITE, target=person_home, action="user.updated"),
     Route("DELETE", _USER, users.delete, May.USERS_WRITE, target=person_home, action="user.deleted"),
+    Route(
+        "POST",
+        f"{_USER}/sign_in/reset",
+        recovery.reset,
+        May.USERS_WRITE,
+        target=person_home,
+        action="user.sign_in_reset",
+        step_up=True,
+        secret_answer=True,
+    ),
+    Route(
+        "DELETE",
+        f"{_USER}/sessions",
+        recovery.end_sessions,
+        May.USERS_WRITE,
+        target=person_home,
+        action="user.sessions_ended",
+        step_up=True,
+    ),
 )
 INVITES = (
     Route("GET", f"{_TOP}/invites", invites.all_invites, May.USERS_READ),

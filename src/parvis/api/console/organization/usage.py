@@ -7,6 +7,13 @@ from fastapi import Query
 from pydantic import Field
 
 from parvis.api.console.desk import ConsoleDesk, TheDesk
+from parvis.api.console.organization.answers_reports import (
+    Buckets,
+    CompletionsResult,
+    CostsResult,
+    EmbeddingsResult,
+    NoResult,
+)
 from parvis.api.console.organization.buckets import BucketQuery, WidthQuery, bucket_pages, grouped, splits
 from parvis.api.web.routes import TheActor
 from parvis.api.web.shapes import Json
@@ -56,19 +63,23 @@ class CostsQuery(BucketQuery):
     group_by: list[Literal["project_id", "user_id", "api_key_id", "line_item"]] = Field(default=[], alias="group_by[]")
 
 
-async def completions(desk: TheDesk, actor: TheActor, query: Annotated[UsageQuery, Query()]) -> Json:
+async def completions(
+    desk: TheDesk, actor: TheActor, query: Annotated[UsageQuery, Query()]
+) -> Annotated[Json, Buckets[CompletionsResult]]:
     """Tokens and requests of chats and completions. Cached tokens are a part of the input, reasoning of the output."""
     page = await _used(desk, actor, query, COMPLETIONS)
     return bucket_pages(page, query.bucket_width, lambda total: _completions(total, query.group_by))
 
 
-async def embeddings(desk: TheDesk, actor: TheActor, query: Annotated[UsageQuery, Query()]) -> Json:
+async def embeddings(
+    desk: TheDesk, actor: TheActor, query: Annotated[UsageQuery, Query()]
+) -> Annotated[Json, Buckets[EmbeddingsResult]]:
     """Tokens and requests of embeddings."""
     page = await _used(desk, actor, query, EMBEDDINGS)
     return bucket_pages(page, query.bucket_width, lambda total: _embeddings(total, query.group_by))
 
 
-async def nothing_used(desk: TheDesk, query: Annotated[NothingQuery, Query()]) -> Json:
+async def nothing_used(desk: TheDesk, query: Annotated[NothingQuery, Query()]) -> Annotated[Json, Buckets[NoResult]]:
     """Buckets without results."""
     since, until = query.span_ms(desk.clock.unix_ms())
     nobodys = UsageQuestion(tenant_ids=(), since_unix_ms=since, until_unix_ms=until, width=query.bucket_width)
@@ -76,7 +87,9 @@ async def nothing_used(desk: TheDesk, query: Annotated[NothingQuery, Query()]) -
     return bucket_pages(page, query.bucket_width, lambda _: {})
 
 
-async def costs(desk: TheDesk, actor: TheActor, query: Annotated[CostsQuery, Query()]) -> Json:
+async def costs(
+    desk: TheDesk, actor: TheActor, query: Annotated[CostsQuery, Query()]
+) -> Annotated[Json, Buckets[CostsResult]]:
     """What was billed, a bucket a day."""
     since, until = query.span_ms(desk.clock.unix_ms())
     question = UsageQuestion(

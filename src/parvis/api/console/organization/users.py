@@ -6,6 +6,7 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from parvis.api.console.desk import ConsoleDesk, TheDesk
+from parvis.api.console.organization.answers import Deleted, IdList, OrganizationUser
 from parvis.api.console.organization.lists import ListQuery, id_list, id_page, unix_s
 from parvis.api.console.organization.roles import organisation_role, organisation_role_name, role_shapes
 from parvis.api.web.admission import check_proof
@@ -34,7 +35,9 @@ class UserChange(BaseModel):
     role: str | None = Field(default=None, max_length=100)
 
 
-async def all_users(desk: TheDesk, actor: TheActor, query: Annotated[UsersQuery, Query()]) -> Json:
+async def all_users(
+    desk: TheDesk, actor: TheActor, query: Annotated[UsersQuery, Query()]
+) -> Annotated[Json, IdList[OrganizationUser]]:
     """People whom the caller may see, sorted by id."""
     wanted = None if query.emails is None else {same_email(email) for email in query.emails}
     seen = [
@@ -46,12 +49,12 @@ async def all_users(desk: TheDesk, actor: TheActor, query: Annotated[UsersQuery,
     return id_list([user_shape(person, held) for person, held in page], query.limit)
 
 
-async def one(desk: TheDesk, actor: TheActor, user_id: str) -> Json:
+async def one(desk: TheDesk, actor: TheActor, user_id: str) -> Annotated[Json, OrganizationUser]:
     """One person."""
     return await _shown(desk, actor, user_id)
 
 
-async def change(desk: TheDesk, actor: TheActor, user_id: str, form: UserChange) -> Json:
+async def change(desk: TheDesk, actor: TheActor, user_id: str, form: UserChange) -> Annotated[Json, OrganizationUser]:
     """Set the role over the organisation. Making or unmaking an owner needs a fresh proof."""
     if form.role is not None:
         role, target = organisation_role(form.role), Target(actor.organisation_id)
@@ -62,7 +65,7 @@ async def change(desk: TheDesk, actor: TheActor, user_id: str, form: UserChange)
     return await _shown(desk, actor, user_id)
 
 
-async def delete(desk: TheDesk, user_id: str) -> Json:
+async def delete(desk: TheDesk, user_id: str) -> Annotated[Json, Deleted]:
     """Remove somebody for good, with every access that they had: sessions, tokens, roles and their own keys."""
     await people.remove(desk.store, Realm.CUSTOMER, user_id)
     await desk.announce()

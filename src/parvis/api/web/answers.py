@@ -1,0 +1,207 @@
+"""What the administration answers, as types: for its description and for tests. Answers are built by the shapes.
+
+A handler names its answer beside what it returns: `-> Annotated[Json, Listed[Tenant]]`. This file has what the answers
+of many subjects are made of; `answers_keys`, `answers_people` and `answers_access` have those of one subject.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from parvis.domain.catalog.model import Capability, ModelState, Track
+from parvis.domain.identity.organisation import Standing
+from parvis.domain.identity.role import Role
+from parvis.domain.metering.records import Operation, Outcome
+
+T = TypeVar("T")
+Instant = Annotated[datetime, Meta(tz=True)]
+"""As `instants.write_instant` writes it."""
+Options = Annotated[dict[str, Any], Meta(description="What WebAuthn gives to the browser; base64url in texts.")]
+
+
+class Shape(Struct, forbid_unknown_fields=True):
+    """An object that has the fields that its class names, and no other."""
+
+
+class Listed(Shape, Generic[T]):
+    """One page. `next` is what to send as `after` for the following one."""
+
+    object: Literal["list"]
+    data: list[T]
+    has_more: bool
+    next: str | None
+
+
+class Money(Shape):
+    """An amount, exact twice: as a text to read, and in pico-euro to add."""
+
+    text: str
+    pico_euro: int
+
+
+class Tokens(Shape):
+    """The four classes that are counted apart, and their sum."""
+
+    input: int
+    cached: int
+    output: int
+    reasoning: int
+    total: int
+
+
+class UsageGroup(Shape):
+    """What a line of a report is about: a value for each name that was grouped by."""
+
+    tenant: str | UnsetType = UNSET
+    key: str | UnsetType = UNSET
+    model: str | UnsetType = UNSET
+    day: Annotated[str, Meta(description="Like 2026-07-14, in UTC.")] | UnsetType = UNSET
+
+
+class UsageSum(Shape):
+    """A sum over requests."""
+
+    group: UsageGroup
+    requests: int
+    estimated_requests: int
+    tokens: Tokens
+    billed: Money
+    written_off: Money
+
+
+class Usage(Listed[UsageSum]):
+    """A report, and the sum of its lines."""
+
+    total: UsageSum
+
+
+class Request(Shape):
+    """A request that was served and booked."""
+
+    object: Literal["request"]
+    id: str
+    tenant_id: str
+    key_id: str
+    model: str
+    operation: Operation
+    streamed: bool
+    started_at: Instant
+    started_unix_ms: int
+    outcome: Outcome
+    tokens: Tokens
+    estimated: bool
+    price_version: str
+    billed: Money
+    written_off: Money
+    first_byte_ms: int
+    total_ms: int
+
+
+class Tenant(Shape):
+    """A tenant with its rules. `standing` is its own, whatever its organisation's is."""
+
+    object: Literal["tenant"]
+    id: str
+    organisation_id: str
+    name: str
+    standing: Standing
+    credit_unlimited: bool
+    models_allowed: list[str]
+    models_denied: list[str]
+    addresses: list[str]
+    created_at: Instant
+
+
+class PricesInEuro(Shape):
+    """Decimal euro for a million tokens."""
+
+    input: str
+    cached: str
+    output: str
+    reasoning: str
+
+
+class PriceList(Shape):
+    """Prices of one model, or of all (`*`), from an instant on."""
+
+    object: Literal["price_list"]
+    version: str
+    model_id: str
+    valid_from: Instant
+    valid_from_unix_ms: int
+    input_microeuro_per_mtoken: int
+    cached_microeuro_per_mtoken: int
+    output_microeuro_per_mtoken: int
+    reasoning_microeuro_per_mtoken: int
+    per_mtoken: PricesInEuro
+
+
+class ModelCard(Shape):
+    """What a customer may know of a model. Dates are ISO 8601; null is unknown."""
+
+    object: Literal["model"]
+    id: str
+    aliases: list[str]
+    state: ModelState
+    track: Track
+    capabilities: list[Capability]
+    context_tokens: int
+    dimensions: int | None
+    editor: str
+    country: str
+    parameters: int | None
+    speed_tokens_per_s: int | None
+    energy_wh_per_mtoken: int | None
+    licence: str
+    languages: list[str]
+    tags: list[str]
+    use_cases: list[str]
+    production_on: str | None
+    end_of_support_on: str | None
+    long_term_support: bool
+    successor: str | None
+    card_url: str
+    prices: PriceList | None
+
+
+class SignInRule(Shape):
+    """Who has this value in their claim has this role: over a tenant, or (empty) over the organisation."""
+
+    value: str
+    role: Role
+    tenant_id: str
+
+
+class SignIn(Shape):
+    """The identity provider of an organisation, without its secret."""
+
+    object: Literal["sign_in"]
+    organisation_id: str
+    issuer: str
+    client_id: str
+    scopes: list[str]
+    groups_claim: str
+    mappings: list[SignInRule]
+    domains: list[str]
+    vouches_for_factor: bool
+    acr_values: list[str]
+    required: bool
+    redirect_uri: str
+    sign_in_url: str
+
+
+class SignInRemoved(Shape):
+    """No provider any more."""
+
+    object: Literal["sign_in"]
+    organisation_id: str
+    deleted: bool
+
+
+class SignInLinkRemoved(Shape):
+    """By which name the provider knows somebody is forgotten."""
+
+    object: Literal["sign_in.link"]
+    user_id: str
+    deleted: bool
