@@ -28,6 +28,7 @@ ATTACKS = 2_000
 ATTACKS_OF_A_CONTROL = 600
 SEED = 24
 MODEL = "fake-8b"
+LOGGED_S_MAX = 5.0
 SOURCES = Path(__file__).parents[2] / "src"
 Open = Callable[[int], AbstractContextManager[Front]]
 House = tuple[Service, FakeEngineProcess]
@@ -94,7 +95,15 @@ async def exchange_behind(front: Open, started: Service, sent: list[Attack]) -> 
     async with tapped(started.port) as tap:
         with front(tap.port) as proxy:
             victims = await Sender(proxy.port, started.api_key, MODEL).attack_others(sent)
-            return victims, tap, proxy.handled()
+            return victims, tap, await log_of(proxy, {victim.marker for victim in victims})
+
+
+async def log_of(proxy: Front, answered: set[str]) -> str:
+    """A proxy writes of a request after its answer has left: wait for the last ones, as long as a test may."""
+    deadline_s = time.monotonic() + LOGGED_S_MAX
+    while answered - markers([proxy.handled()]).keys() and time.monotonic() < deadline_s:  # noqa: ASYNC110 - a file of another program has no event
+        await asyncio.sleep(0.05)
+    return proxy.handled()
 
 
 def markers(texts: Iterable[str]) -> Counter[str]:
