@@ -32,17 +32,17 @@ def recorded(route: Route) -> Answer:
         request: Request = values.pop(_REQUEST)
         intent = await _intend(route, request, values)
         request.state.acting = True
+        result = ServerBug.code
         try:
             answer = await route.answer(**values)
+            request.state.made = _made(answer)
+            request.state.objects.update(_path_ids(request) | request.state.made)
+            result = OK
         except Failure as failure:
-            await _conclude(request, intent, failure.code)
+            result = failure.code
             raise
-        except Exception:
-            await _conclude(request, intent, ServerBug.code)
-            raise
-        request.state.made = _made(answer)
-        request.state.objects.update(_path_ids(request) | request.state.made)
-        await _conclude(request, intent, OK)
+        finally:
+            await _conclude(request, intent, result)
         return answer
 
     act.__signature__ = _signature(route.answer)  # type: ignore[attr-defined]  # what the framework reads
