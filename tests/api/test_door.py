@@ -1,161 +1,46 @@
 """The door of both administration listeners, before a few routes of a house that has none else."""
 
-import asyncio
-import os
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import httpx
 import pytest
-from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Connection, text
-from starlette.requests import Request
 
-from parvis.adapters.store.store import SqlStore
 from parvis.api.web.door import Door
-from parvis.api.web.places import tenant_place
-from parvis.api.web.repetition import KEPT_MS, LOST_MS
-from parvis.api.web.routes import Route, TheActor, TheDetails, TheTarget
-from parvis.core.errors import Conflict, NotAuthenticated, Unavailable
-from parvis.core.ids import new_id
-from parvis.domain.audit.entry import Entry, Step
-from parvis.domain.audit.query import EntryQuery
+from parvis.api.web.routes import Route, TheTarget
+from parvis.domain.audit.entry import Step
 from parvis.domain.identity.permission import Permission as May
 from parvis.domain.identity.place import INSTALLATION, Target
-from parvis.domain.identity.principal import Kind, Principal, Right, operator
+from parvis.domain.identity.principal import Kind, Right, operator
 from parvis.domain.identity.session import MUST_ENROL, PROVEN_MS_MAX, SECOND_FACTOR
-from parvis.domain.identity.site import HERE, Site
-
-NOW_UNIX_MS = 1_800_000_000_000
-HOME, HERS, THEIRS = Target("org", "home"), Target("org", "hers"), Target("other", "theirs")
-SECRET = "sk-shown-once"
-Json = Annotated[dict[str, Any], dict[str, Any]]
-
-
-class StillClock:
-    """Time goes on when a test says so."""
-
-    now_unix_ms = NOW_UNIX_MS
-
-    def unix_ms(self) -> int:
-        return self.now_unix_ms
-
-    def monotonic_s(self) -> float:
-        return self.now_unix_ms / 1000
-
-
-def somebody(*permissions: May, place: Target = HOME, **more: Any) -> Principal:
-    return Principal("user usr_1", Kind.USER, "usr_1", "org", (Right(frozenset(permissions), place),), **more)
-
-
-@dataclass
-class House:
-    """A desk whose guard lets in whom the test names, and what the routes have done."""
-
-    store: SqlStore
-    clock: StillClock = field(default_factory=StillClock)
-    who: Principal | None = None
-    done: list[str] = field(default_factory=list)
-    during: Callable[[], Any] | None = None
-    site: Site = HERE
-    randomness: Callable[[int], bytes] = os.urandom
-
-    def pepper(self) -> bytes:
-        return b"pepper"
-
-    async def guard(self, _: Request) -> Principal:
-        if self.who is None:
-            raise NotAuthenticated("Sign in.")
-        return self.who
-
-    def new_request_id(self) -> str:
-        return new_id("req", self.clock.unix_ms())
-
-    async def by_hand(self, statement: str) -> None:
-        def act(connection: Connection) -> None:
-            connection.execute(text(statement))
-
-        await self.store.database.run(act)
-
-    async def lines(self) -> list[Entry]:
-        """The record, oldest first."""
-        return list(reversed((await self.store.entries(EntryQuery())).entries))
-
-    async def told(self) -> list[tuple[str, str, str]]:
-        return [(line.step, line.action, line.result) for line in await self.lines()]
-
-
-class Form(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    name: str
-    colour: str = ""
-
-
-def routes_of(house: House) -> list[Route]:
-    async def show(target: TheTarget) -> Json:
-        return {"place": list(target)}
-
-    async def show_all(actor: TheActor) -> Json:
-        return {"places": [list(place) for place in actor.places(May.TENANTS_READ)]}
-
-    async def write(form: Form, details: TheDetails) -> Json:
-        house.done.append(form.name)
-        details["said"] = "publicly"
-        if house.during is not None:
-            await house.during()
-        return {"object": "house.thing", "id": f"thing_{len(house.done)}", "secret": SECRET}
-
-    async def remove() -> Json:
-        house.done.append("removed")
-        return {}
-
-    async def public(form: Form) -> Json:
-        house.done.append(form.name)
-        return {"count": len(house.done)}
-
-    place = "/places/{tenant_id}"
-    return [
-        Route("GET", "/places", show_all, May.TENANTS_READ),
-        Route("GET", place, show, May.TENANTS_READ, target=tenant_place),
-        Route("POST", place, write, May.TENANTS_WRITE, 201, target=tenant_place, action="thing.created"),
-        Route("DELETE", place, remove, May.TENANTS_WRITE, target=tenant_place, action="thing.deleted", step_up=True),
-        Route("POST", "/things", write, May.PROJECTS_WRITE, 201, action="thing.created"),
-        Route("POST", "/secrets", write, May.KEYS_WRITE, 201, action="thing.created", secret_answer=True),
-        Route(
-            "POST", f"{place}/notes/{{note_id}}", write, May.TENANTS_WRITE, target=tenant_place, action="note.written"
-        ),
-        Route("GET", "/session", show_all, May.OWN_SESSION),
-        Route("GET", "/factors", show_all, May.OWN_FACTORS_WRITE),
-        Route("POST", "/sign_in", public, May.SIGN_IN, action="login.tried"),
-    ]
+from parvis.testing.small_house import (
+    HOME,
+    NOW_UNIX_MS,
+    SECRET,
+    THEIRS,
+    House,
+    Json,
+    bug,
+    caller_of,
+    conflict,
+    refused,
+    small_house,
+    somebody,
+)
 
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    store = SqlStore(f"sqlite:///{tmp_path}/store.db")
-    await store.open()
-    for organisation_id, tenant_id in (("org", "home"), ("org", "hers"), ("other", "theirs")):
-        if tenant_id != "hers":
-            await store.create_organisation(organisation_id, organisation_id)
-        await store.create_tenant(tenant_id, organisation_id, tenant_id, credit_unlimited=False)
-    yield House(store)
-    await store.close()
+    async with small_house(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
 async def client(house: House) -> AsyncIterator[httpx.AsyncClient]:
-    door = Door("a house", routes_of(house), house)
-    transport = httpx.ASGITransport(door, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        yield client
-
-
-def refused(answer: httpx.Response, status: int, code: str) -> str:
-    """The sentence of a refusal."""
-    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), answer.text
-    return str(answer.json()["error"]["message"])
+    async with caller_of(house) as caller:
+        yield caller
 
 
 # ------------------------------------------------------------------------------------------- credential and place
@@ -326,15 +211,7 @@ async def test_what_never_began_leaves_no_line(house: House, client: httpx.Async
     assert (house.done, await house.lines()) == ([], [])
 
 
-async def conflict() -> None:
-    raise Conflict("Two of them.", code="two_of_them")
-
-
-async def bug() -> None:
-    raise RuntimeError("a secret detail")
-
-
-@pytest.mark.parametrize(("during", "status", "code"), [(conflict, 409, "two_of_them"), (bug, 500, "internal_error")])
+@pytest.mark.parametrize(("during", "status", "code"), [(conflict, 409, "conflict"), (bug, 500, "internal_error")])
 async def test_the_record_says_how_it_went_wrong(
     house: House, client: httpx.AsyncClient, during: Callable[[], Any], status: int, code: str
 ) -> None:
@@ -372,121 +249,6 @@ async def test_an_act_without_a_place_stands_in_the_record_of_who_did_it(
     assert [line.organisation_id for line in await house.lines()] == ["org", "org", "", ""]
 
 
-# --------------------------------------------------------------------------------------------- repeated requests
-
-ONCE = {"idempotency-key": "once"}
-
-
-async def test_the_same_request_again_gets_the_same_answer(house: House, client: httpx.AsyncClient) -> None:
-    house.who = somebody(May.PROJECTS_WRITE)
-    first = await client.post("/things", json={"name": "x"}, headers=ONCE)
-    again = await client.post("/things", json={"name": "x"}, headers=ONCE)
-    assert (again.status_code, again.json(), house.done) == (201, first.json(), ["x"])
-    assert (first.headers.get("idempotent-replayed"), again.headers["idempotent-replayed"]) == (None, "true")
-    assert len(await house.lines()) == 2
-
-
-async def test_another_request_needs_another_key(house: House, client: httpx.AsyncClient) -> None:
-    house.who = somebody(May.PROJECTS_WRITE, May.KEYS_WRITE)
-    await client.post("/things", json={"name": "x"}, headers=ONCE)
-    for path, name in (("/things", "y"), ("/secrets", "x"), ("/things?x=1", "x")):
-        refused(await client.post(path, json={"name": name}, headers=ONCE), 409, "idempotency_key_reused")
-    house.who = replace(house.who, name="user usr_2")
-    assert (await client.post("/things", json={"name": "y"}, headers=ONCE)).status_code == 201
-    assert house.done == ["x", "y"]
-
-
-async def test_a_key_is_remembered_for_a_day(house: House, client: httpx.AsyncClient) -> None:
-    house.who = somebody(May.PROJECTS_WRITE)
-    for later_ms in (0, KEPT_MS, KEPT_MS + 1):
-        house.clock.now_unix_ms = NOW_UNIX_MS + later_ms
-        await client.post("/things", json={"name": "x"}, headers=ONCE)
-    assert house.done == ["x", "x"]
-
-
-async def test_while_the_first_runs_the_second_waits(house: House, client: httpx.AsyncClient) -> None:
-    house.who = somebody(May.PROJECTS_WRITE)
-    goes_on, began = asyncio.Event(), asyncio.Event()
-
-    async def wait() -> None:
-        began.set()
-        await goes_on.wait()
-
-    house.during = wait
-    first = asyncio.create_task(client.post("/things", json={"name": "x"}, headers=ONCE))
-    await began.wait()
-    second = await client.post("/things", json={"name": "x"}, headers=ONCE)
-    refused(second, 409, "idempotency_in_progress")
-    assert second.headers["retry-after"] == "1"
-    goes_on.set()
-    assert (await first).status_code == 201
-    assert (await client.post("/things", json={"name": "x"}, headers=ONCE)).json() == (await first).json()
-    assert house.done == ["x"]
-
-
-async def test_a_refusal_leaves_the_key_free(house: House, client: httpx.AsyncClient) -> None:
-    house.who = somebody(May.PROJECTS_WRITE)
-    assert (await client.post("/things", json={}, headers=ONCE)).status_code == 400
-    house.during = conflict
-    assert (await client.post("/things", json={"name": "x"}, headers=ONCE)).status_code == 409
-    house.during = None
-    assert (await client.post("/things", json={"name": "y"}, headers=ONCE)).status_code == 201
-
-
-async def away() -> None:
-    raise Unavailable("Perhaps it was done.")
-
-
-@pytest.mark.parametrize("during", [bug, away])
-async def test_what_broke_midway_is_not_done_again(
-    house: House, client: httpx.AsyncClient, during: Callable[[], Any]
-) -> None:
-    house.who, house.during = somebody(May.PROJECTS_WRITE), during
-    assert (await client.post("/things", json={"name": "x"}, headers=ONCE)).status_code >= 500
-    house.during = None
-    again = await client.post("/things", json={"name": "x"}, headers=ONCE)
-    assert "broke midway" in refused(again, 409, "idempotent_result_not_kept")
-    assert house.done == ["x"]
-
-
-async def test_a_key_whose_process_died_is_free_after_a_while(house: House, client: httpx.AsyncClient) -> None:
-    house.who = somebody(May.PROJECTS_WRITE)
-    house.during = lambda: house.by_hand("PRAGMA query_only = ON")  # the answer cannot be kept: as if it had died
-    await client.post("/things", json={"name": "x"}, headers=ONCE)
-    house.during = None
-    await house.store.close()
-    await house.store.open()
-    for later_ms, code in ((LOST_MS, 409), (LOST_MS + 1, 201)):
-        house.clock.now_unix_ms = NOW_UNIX_MS + later_ms
-        assert (await client.post("/things", json={"name": "x"}, headers=ONCE)).status_code == code
-
-
-async def test_an_answer_with_a_secret_is_not_kept(house: House, client: httpx.AsyncClient, tmp_path: Path) -> None:
-    house.who = somebody(May.KEYS_WRITE)
-    assert (await client.post("/secrets", json={"name": "x"}, headers=ONCE)).json()["secret"] == SECRET
-    again = await client.post("/secrets", json={"name": "x"}, headers=ONCE)
-    assert "'thing_1'" in refused(again, 409, "idempotent_result_not_kept")
-    await house.store.close()
-    assert not any(SECRET.encode() in file.read_bytes() for file in files(tmp_path))
-
-
-def files(folder: Path) -> list[Path]:
-    return list(folder.iterdir())
-
-
-async def test_of_strangers_nothing_is_remembered(house: House, client: httpx.AsyncClient) -> None:
-    counts = [(await client.post("/sign_in", json={"name": "x"}, headers=ONCE)).json()["count"] for _ in range(2)]
-    assert counts == [1, 2]
-
-
-@pytest.mark.parametrize("key", [b"", b"x" * 256, b"\xe9", b"a\x01b"])
-async def test_a_key_that_is_none_is_refused(house: House, client: httpx.AsyncClient, key: bytes) -> None:
-    house.who = somebody(May.PROJECTS_WRITE)
-    headers = {b"idempotency-key": key}
-    refused(await client.post("/things", json={"name": "x"}, headers=headers), 400, "invalid_value")
-    assert house.done == []
-
-
 # ------------------------------------------------------------------------------------------------------- languages
 
 
@@ -505,7 +267,7 @@ async def test_a_refusal_is_said_in_the_callers_language(house: House, client: h
 async def test_a_sentence_that_nobody_translated_stays_english(house: House, client: httpx.AsyncClient) -> None:
     house.who, house.during = somebody(May.PROJECTS_WRITE), conflict
     answer = await client.post("/things", json={"name": "x"}, headers={"accept-language": "fr"})
-    assert (answer.headers["content-language"], refused(answer, 409, "two_of_them")) == ("en", "Two of them.")
+    assert (answer.headers["content-language"], refused(answer, 409, "conflict")) == ("en", "Two of them.")
 
 
 async def test_the_door_itself_speaks_french(client: httpx.AsyncClient) -> None:

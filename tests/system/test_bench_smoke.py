@@ -18,6 +18,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+pytestmark = pytest.mark.alone
 ROOT = Path(__file__).parents[2]
 BENCH = ROOT / "bench"
 LOAD = ROOT / ".bench" / "bin" / "load"

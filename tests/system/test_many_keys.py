@@ -16,6 +16,7 @@ from parvis.core.ids import ALPHABET
 from parvis.testing.processes import fake_engine
 from parvis.testing.service import Service, served_by, service, wait_until
 
+pytestmark = pytest.mark.alone
 KEYS = {"C": 20_000, "N": 100_000}
 WHOLE = KEYS["N"]
 RSS_MB_MAX = 150

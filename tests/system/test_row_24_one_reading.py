@@ -24,6 +24,7 @@ from parvis.testing.hostile.verdict import Exchanged, complaint, marker_in, reac
 from parvis.testing.processes import FakeEngineProcess, fake_engine
 from parvis.testing.service import Service, planted, served_by, service
 
+pytestmark = pytest.mark.alone
 ATTACKS = 2_000
 ATTACKS_OF_A_CONTROL = 600
 SEED = 24

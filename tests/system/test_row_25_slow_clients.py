@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import pytest
+
 from parvis.testing.caller import Caller, Seen, chat
 from parvis.testing.processes import FakeEngineProcess, fake_engine
 from parvis.testing.raw_http import request
@@ -24,6 +26,7 @@ from parvis.testing.slow_clients import Seen as SeenByCrowd
 
 Level = Literal["C", "N"]
 SOURCES = Path(__file__).parents[2] / "src"
+pytestmark = pytest.mark.alone
 MODEL = "fake-8b"
 SLOWER_MAX = 1.25
 GROWTH_BYTES_MAX = 100_000_000

@@ -7,7 +7,7 @@ kept beyond need is `KEPT_BYTES_MAX` at most.
 
 import ctypes
 
-KEPT_BYTES_MAX = 16 << 20
+KEPT_BYTES_MAX = 6 << 20
 """Unused at the end of the heap before it is cut."""
 APART_BYTES = 1 << 20
 """From this size on a buffer has a mapping of its own, which is returned at once. Bodies are 4 MiB at most."""
