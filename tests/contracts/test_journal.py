@@ -234,9 +234,22 @@ async def test_read_segments_are_dropped_and_nothing_is_read_twice(folder: Path)
         for number in range(20):
             journal.start(started(number), None)
             seen += reader.read()
-            reader.drop_read_segments()
+            reader.drop_read_segments(None)
             assert len(segments(folder)) <= 2
     assert [record for _, record in seen] == [started(number) for number in range(20)]
+
+
+async def test_segments_go_though_something_later_is_always_open(folder: Path) -> None:
+    async with journal_in(folder, small) as journal:
+        reader = JournalReader(folder)
+        for number in range(20):
+            journal.start(started(number), None)
+        read = reader.read()
+        open_since = read[-3][0]
+        reader.drop_read_segments(open_since)
+        kept = [sequence for sequence, _ in JournalReader(folder).read()]
+        assert len(segments(folder)) < 4
+        assert set(range(open_since, read[-1][0] + 1)) <= set(kept)
 
 
 async def test_what_was_written_after_the_reading_is_never_dropped(folder: Path) -> None:
@@ -245,7 +258,7 @@ async def test_what_was_written_after_the_reading_is_never_dropped(folder: Path)
         seen = reader.read()
         for number in range(20):  # the segment that was the last when it was read is full by now
             journal.start(started(number), None)
-        reader.drop_read_segments()
+        reader.drop_read_segments(None)
         seen += reader.read()
     assert [record for _, record in seen] == [started(number) for number in range(20)]
 
@@ -258,7 +271,7 @@ async def test_a_damaged_segment_is_kept_as_evidence(folder: Path) -> None:
         damage(full[0])
         reader = JournalReader(folder)
         reader.read()
-        reader.drop_read_segments()
+        reader.drop_read_segments(None)
         assert segments(folder) == [full[0], last]
 
 

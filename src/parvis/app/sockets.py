@@ -57,6 +57,15 @@ def take_sockets(settings: Settings, given: Given) -> Sockets:
     return Sockets(taken["inference"], taken["console"][0], taken["operator"][0])
 
 
+def inference_sockets(settings: Settings) -> list[socket.socket]:
+    """One for each gateway, of a machine that has nothing else. Raises Misconfigured."""
+    workers = settings.inference.workers
+    bound: list[socket.socket] = []
+    while len(bound) < workers:
+        bound.append(_bind_beside("inference", settings.inference, bound, shared=workers > 1))
+    return bound
+
+
 def misplaced(settings: Settings, given: Given) -> list[str]:
     """The addresses of given sockets that are not where the settings say that their listener is."""
     return [

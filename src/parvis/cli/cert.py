@@ -9,7 +9,14 @@ from pathlib import Path
 import click
 import msgspec
 
-from parvis.cli.authority import Identity, new_authority, read_authority, server_names, sign_client, sign_server
+from parvis.adapters.certificates.authority import (
+    Identity,
+    new_authority,
+    read_authority,
+    server_names,
+    sign_client,
+    sign_server,
+)
 from parvis.cli.certificate import CertificateFacts, read_certificate
 from parvis.cli.output import Option, as_json, print_facts, print_json
 from parvis.core.errors import Conflict, Misconfigured

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from parvis.domain.metering.records import Record, UsageRecord
 from parvis.domain.metering.replay import Replay
-from parvis.flows.store import LedgerStore
+from parvis.flows.ledger_store import LedgerStore
 
 BATCH_MAX = 2_000
 """Requests booked in one transaction."""
@@ -27,8 +27,8 @@ class RunReader(Protocol):
     def read(self) -> list[tuple[int, Record]]:
         """(sequence, record) of all that is new."""
 
-    def drop_read_segments(self) -> None:
-        """Let go of what has been read, when nothing in it is open."""
+    def drop_read_segments(self, before: int | None) -> None:
+        """Let go of segments in which all was read and comes before this sequence; None: all that was read."""
 
     def remove(self) -> None:
         """The run is dead and booked."""
@@ -59,14 +59,13 @@ class Ingest:
         dead = self._dead or self._reader.dead()  # asked before reading: what a live run wrote is never cut off
         for sequence, record in self._reader.read():
             self._position = sequence
-            self._final += self._replay.feed(record)
+            self._final += self._replay.feed(record, sequence)
         if dead and not self._dead:
             self._dead = True
             self._final += self._replay.end()
         await self._book()
         if not self._dead:
-            if not self._replay.open_count:
-                self._reader.drop_read_segments()
+            self._reader.drop_read_segments(self._replay.oldest_open)
             return False
         await self._ledger.return_lease(self._reader.incarnation)
         self._reader.remove()

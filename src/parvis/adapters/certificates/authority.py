@@ -1,8 +1,9 @@
-"""A small certificate authority for development, and what it signs. Makes values; files are the command's.
+"""A small certificate authority, and what it signs. Makes values; where files lie is others' matter.
 
 Keys are EC P-256: every client knows them, and a signature takes 30 µs.
 """
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def new_authority(name: str, now: datetime) -> Identity:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _name(name)
     usage = _usage(signs_certificates=True)
-    builder = _builder(subject, key, now, now + timedelta(days=AUTHORITY_DAYS)).issuer_name(subject)
+    builder = _builder(subject, key.public_key(), now, now + timedelta(days=AUTHORITY_DAYS)).issuer_name(subject)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     return Identity(builder.add_extension(usage, critical=True).sign(key, hashes.SHA256()), key)
 
@@ -95,6 +96,44 @@ def _sign(
     days: int,
 ) -> Identity:
     key = ec.generate_private_key(ec.SECP256R1())
+    return Identity(_certificate(authority, common_name, purpose, names, now, days, key.public_key()), key)
+
+
+def client_request(name: str) -> tuple[bytes, bytes]:
+    """A key of one's own, which leaves for nowhere, and the request to sign it: both PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder().subject_name(_name(name)).sign(key, hashes.SHA256())
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private, request.public_bytes(Encoding.PEM)
+
+
+def sign_request(authority: Identity, request: bytes, name: str, now: datetime, days: int) -> x509.Certificate:
+    """A client's certificate for the key of a request (PEM); it is called as we say. Raises Misconfigured."""
+    try:
+        asked = x509.load_pem_x509_csr(request)
+        key = asked.public_key()
+        good = asked.is_signature_valid and isinstance(key, ec.EllipticCurvePublicKey)
+    except ValueError:
+        good = False
+    if not good or not isinstance(key, ec.EllipticCurvePublicKey):
+        raise Misconfigured("What was sent is no request for a certificate with an EC key.")
+    return _certificate(authority, name, CLIENT, None, now, days, key)
+
+
+def fingerprint(certificate_der: bytes) -> bytes:
+    """By which a certificate is known before anybody is trusted: SHA-256, 32 bytes."""
+    return hashlib.sha256(certificate_der).digest()
+
+
+def _certificate(
+    authority: Identity,
+    common_name: str,
+    purpose: x509.ObjectIdentifier,
+    names: x509.SubjectAlternativeName | None,
+    now: datetime,
+    days: int,
+    key: ec.EllipticCurvePublicKey,
+) -> x509.Certificate:
     issuer = authority.certificate
     if issuer.not_valid_after_utc <= now:
         raise Misconfigured(
@@ -112,20 +151,20 @@ def _sign(
         extensions.append((names, False))
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
-    return Identity(builder.sign(authority.key, hashes.SHA256()), key)
+    return builder.sign(authority.key, hashes.SHA256())
 
 
 def _builder(
-    subject: x509.Name, key: ec.EllipticCurvePrivateKey, begins: datetime, ends: datetime
+    subject: x509.Name, key: ec.EllipticCurvePublicKey, begins: datetime, ends: datetime
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .public_key(key.public_key())
+        .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(begins - SKEW)
         .not_valid_after(ends)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 

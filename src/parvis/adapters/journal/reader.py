@@ -15,6 +15,7 @@ class JournalReader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._offsets: dict[str, int] = {}
+        self._ends: dict[str, int] = {}
         self._finished: list[Path] = []
 
     @property
@@ -35,13 +36,17 @@ class JournalReader:
                 self._finished.append(path)
         return fresh
 
-    def drop_read_segments(self) -> None:
-        """Remove what the last `read` saw to its end. Only when nothing that it holds is open any more.
+    def drop_read_segments(self, before: int | None) -> None:
+        """Remove what the last `read` saw to its end, if all of it comes before this sequence (None: in any case).
 
-        The last segment of that moment stays, since its gateway may have written on in it, and so does a damaged one.
+        What begins there is open. The last segment of that moment stays, since its gateway may have written on in it,
+        and so does a damaged one.
         """
         for path in self._finished:
-            path.unlink()
+            if before is None or self._ends.get(path.name, 0) < before:
+                path.unlink()
+                self._offsets.pop(path.name)
+                self._ends.pop(path.name, None)
         self._finished = []
 
     def _read_on(self, path: Path, fresh: list[tuple[int, Record]]) -> bool:
@@ -52,6 +57,7 @@ class JournalReader:
         with path.open("rb") as segment, mmap.mmap(segment.fileno(), 0, access=mmap.ACCESS_READ) as data:
             for sequence, record, behind in frames(data, end):
                 fresh.append((sequence, record))
+                self._ends[path.name] = sequence
                 end = behind
             self._offsets[path.name] = end
             return not any(data[end : end + HEAD_BYTES])

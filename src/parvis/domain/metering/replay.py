@@ -14,6 +14,7 @@ class Replay:
 
     def __init__(self) -> None:
         self._started: dict[str, Started] = {}
+        self._since: dict[str, int] = {}
         self._marked: dict[str, Marked] = {}
         self._settled: dict[str, Settled] = {}
 
@@ -21,17 +22,22 @@ class Replay:
     def open_count(self) -> int:
         return len(self._started)
 
-    def feed(self, record: Record) -> list[UsageRecord]:
-        """Take one record; give what became final by it."""
+    @property
+    def oldest_open(self) -> int | None:
+        """The sequence of the first word of the oldest request that is open; None when none is."""
+        return next(iter(self._since.values()), None)
+
+    def feed(self, record: Record, sequence: int = 0) -> list[UsageRecord]:
+        """Take one record; give what became final by it. What is said of one that never began here is passed over."""
         match record:
             case Started():
                 self._started[record.request_id] = record
-            case Marked():
+                self._since.setdefault(record.request_id, sequence)
+            case Marked() if record.request_id in self._started:
                 self._marked[record.request_id] = record
-            case Settled():
+            case Settled() if record.request_id in self._started:
                 self._settled[record.request_id] = record
-                started = self._started.get(record.request_id)
-                if started is not None and (started.streamed or record.billed_pico_euro == 0):
+                if self._started[record.request_id].streamed or record.billed_pico_euro == 0:
                     return self._final([record.request_id])
             case Closed():
                 for request_id in record.undelivered:
@@ -52,6 +58,7 @@ class Replay:
         final = []
         for request_id in request_ids:
             started = self._started.pop(request_id, None)
+            self._since.pop(request_id, None)
             settled = self._settled.pop(request_id, None)
             self._marked.pop(request_id, None)
             if started and settled:
