@@ -1,9 +1,10 @@
 """`parvis requests`: what was asked, one line a request."""
 
-from typing import Any
+from typing import IO, Any
 
 import click
 
+from parvis.cli.exporting import export_options
 from parvis.cli.operator_api import operator_api
 from parvis.cli.output import output_option, print_csv, print_one, print_table, print_value, words
 
@@ -56,6 +57,17 @@ def show(ctx: click.Context, request_id: str, output: str) -> None:
     """One request."""
     with operator_api(ctx) as api:
         print_one(api.get(f"/v1/requests/{request_id}"), output)
+
+
+@requests.command()
+@export_options
+@click.pass_context
+def export(
+    ctx: click.Context, since: str | None, until: str | None, tenant: str | None, form: str, to: IO[bytes]
+) -> None:
+    """Every request of a span, oldest first, as a file for other programs."""
+    with operator_api(ctx) as api:
+        api.save("/v1/requests/export", to, since=since, until=until, tenant=tenant, format=form)
 
 
 def _cell(record: dict[str, Any], name: str) -> str:

@@ -1,24 +1,30 @@
 """`parvis usage`: who used what, and what it cost."""
 
-from typing import Any
+from typing import IO, Any
 
 import click
 
+from parvis.cli.exporting import export_options
 from parvis.cli.operator_api import operator_api
 from parvis.cli.output import bar, output_option, print_csv, print_table, print_value
 
 _CLASSES = ("input", "cached", "output", "reasoning")
 
 
-@click.command()
-@click.option("--by", default="model", show_default=True, help="Split by any of tenant,key,model,day.")
+_GROUPS = "tenant,project,user,tag,key,model,day"
+
+
+@click.group(invoke_without_command=True)
+@click.option("--by", default="model", show_default=True, help=f"Split by any of {_GROUPS}.")
 @click.option("--since", help="From this instant on, like 2026-07-14 (UTC).")
 @click.option("--until", help="Up to this instant, itself left out.")
 @click.option("--tenant", help="Of this tenant only.")
 @output_option
 @click.pass_context
 def usage(ctx: click.Context, by: str, since: str | None, until: str | None, tenant: str | None, output: str) -> None:
-    """Tokens and money, exactly."""
+    """Tokens and money, exactly. A key with two tags counts in both of them, and once in the total."""
+    if ctx.invoked_subcommand is not None:
+        return
     with operator_api(ctx) as api:
         report = api.get("/v1/usage", group_by=by, since=since, until=until, tenant=tenant)
     if output in ("json", "yaml"):
@@ -27,6 +33,18 @@ def usage(ctx: click.Context, by: str, since: str | None, until: str | None, ten
         _print_csv(report)
     else:
         _print_table(report)
+
+
+@usage.command()
+@click.option("--by", default="key,day", show_default=True, help=f"Split by any of {_GROUPS}.")
+@export_options
+@click.pass_context
+def export(
+    ctx: click.Context, by: str, since: str | None, until: str | None, tenant: str | None, form: str, to: IO[bytes]
+) -> None:
+    """Every group of a span, as a file for other programs."""
+    with operator_api(ctx) as api:
+        api.save("/v1/usage/export", to, group_by=by, since=since, until=until, tenant=tenant, format=form)
 
 
 def _print_csv(report: dict[str, Any]) -> None:

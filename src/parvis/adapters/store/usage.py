@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Subquery, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, Subquery, func, literal, select, tuple_, union_all
 
 from parvis.adapters.store.database import Room
-from parvis.adapters.store.dialect import ExactSum
+from parvis.adapters.store.dialect import ExactSum, Negated
+from parvis.adapters.store.identity_tables import api_keys
 from parvis.adapters.store.ingest import KEY, SUMS
 from parvis.adapters.store.tables import rollups, usage
 from parvis.core.errors import BadRequest
@@ -16,7 +17,15 @@ from parvis.domain.metering.records import Operation, Outcome, Settled, Started,
 from parvis.domain.metering.totals import DAY_MS, GroupBy, UsagePage, UsageTotal, day_of, day_text
 
 PAGE_MAX = 1000
-_COLUMNS: dict[GroupBy, str] = {"tenant": "tenant_id", "key": "key_id", "model": "model_id", "day": "day"}
+Tenants = str | tuple[str, ...] | None
+_COLUMNS: dict[GroupBy, str] = {
+    "tenant": "tenant_id",
+    "project": "project_id",
+    "user": "owner_id",
+    "key": "key_id",
+    "model": "model_id",
+    "day": "day",
+}
 _AMOUNTS = frozenset({"billed", "written_off"})
 
 
@@ -29,9 +38,10 @@ class Usage(Room):
         group_by: tuple[GroupBy, ...] = (),
         since_unix_ms: int | None = None,
         until_unix_ms: int | None = None,
+        limit: int | None = None,
     ) -> list[UsageTotal]:
         """See the port."""
-        return await self.database.read(_usage, tenant_id, group_by, since_unix_ms, until_unix_ms)
+        return await self.database.read(_usage, tenant_id, group_by, since_unix_ms, until_unix_ms, limit)
 
     async def requests(self, tenant_id: str | None, after: str | None = None, limit: int = 100) -> UsagePage:
         """See the port."""
@@ -46,15 +56,23 @@ class Usage(Room):
 
 def rows_as_rollups(*conditions: ColumnElement[bool]) -> Subquery:
     """Requests in the shape of roll-ups, one each."""
-    sums = [literal(1).label("requests"), *(usage.c[name] for name in SUMS[1:])]
-    return select(*(usage.c[name] for name in KEY), *sums).where(*conditions).subquery()
+    return _rows(*conditions).subquery()
+
+
+def _rows(*conditions: ColumnElement[bool], taken_away: bool = False) -> Select[Any]:
+    sums: list[ColumnElement[int]] = [literal(1).label("requests"), *(usage.c[name] for name in SUMS[1:])]
+    if taken_away:
+        sums = [(Negated(one) if one.name in _AMOUNTS else -one).label(one.name) for one in sums]
+    return select(*(usage.c[name] for name in KEY), *sums).where(*conditions)
 
 
 def summed(source: Subquery, names: tuple[str, ...]) -> Select[Any]:
     """One row for each group: its columns, then the sums in the order of `SUMS`."""
     groups = [source.c[name] for name in names]
     sums = [(ExactSum if name in _AMOUNTS else func.sum)(source.c[name]).label(name) for name in SUMS]
-    return select(*groups, *sums).group_by(*groups).order_by(*groups)
+    grouped = select(*groups, *sums).group_by(*groups).order_by(*groups)
+    # Without groups there is one sum, even of nothing; of groups, those of which all was taken away again are none.
+    return grouped.having(func.sum(source.c.requests) > 0) if groups else grouped
 
 
 def _usage(
@@ -63,37 +81,66 @@ def _usage(
     group_by: tuple[GroupBy, ...],
     since_unix_ms: int | None,
     until_unix_ms: int | None,
+    limit: int | None,
 ) -> list[UsageTotal]:
-    source = _source(tenant_id, since_unix_ms, until_unix_ms)
-    names = tuple(_COLUMNS[name] for name in group_by)
-    return [_total(row, group_by) for row in connection.execute(summed(source, names))]
+    asked = grouped_usage(group_by, tenant_id, since_unix_ms, until_unix_ms).limit(limit)
+    return [total_of(row, group_by) for row in connection.execute(asked)]
 
 
-def _source(tenant_id: str | None, since_unix_ms: int | None, until_unix_ms: int | None) -> Subquery:
-    """Roll-ups when the bounds are whole days, which is fast; else the requests themselves."""
-    bounds = (since_unix_ms, until_unix_ms)
-    if any(bound is not None and bound % DAY_MS for bound in bounds):
-        return rows_as_rollups(*_within(usage.c.tenant_id, tenant_id, usage.c.started_unix_ms, *bounds))
-    since, until = (None if bound is None else day_of(bound) for bound in bounds)
-    return select(rollups).where(*_within(rollups.c.tenant_id, tenant_id, rollups.c.day, since, until)).subquery()
+def grouped_usage(
+    group_by: tuple[GroupBy, ...], tenants: Tenants, since_unix_ms: int | None, until_unix_ms: int | None
+) -> Select[Any]:
+    """One row for each group of a report, sorted by group; `total_of` reads it."""
+    source = _source(tenants, since_unix_ms, until_unix_ms)
+    if {"project", "user"} & set(group_by):
+        source = _attributed(source)
+    return summed(source, tuple(_COLUMNS[name] for name in group_by))
 
 
-def _within(
+def _source(tenants: Tenants, since: int | None, until: int | None) -> Subquery:
+    """Roll-ups of days, which is fast, and requests themselves where a bound cuts a day: those of its shorter part.
+
+    When that is the part which is not asked for, the whole day is added and these requests are taken away again.
+    """
+    if since is not None and until is not None and (since >= until or day_of(since) == day_of(until)):
+        return rows_as_rollups(*within(usage.c.tenant_id, tenants, usage.c.started_unix_ms, since, until))
+    first, last = (None if bound is None else (bound + DAY_MS // 2) // DAY_MS for bound in (since, until))
+    whole = within(rollups.c.tenant_id, tenants, rollups.c.day, first, last)
+    parts = [select(*(rollups.c[name] for name in (*KEY, *SUMS))).where(*whole)]
+    for bound, day, begins in ((since, first, True), (until, last, False)):
+        if bound is not None and day is not None and bound != day * DAY_MS:
+            span = sorted((bound, day * DAY_MS))
+            added = begins == (bound < day * DAY_MS)
+            piece = within(usage.c.tenant_id, tenants, usage.c.started_unix_ms, *span)
+            parts.append(_rows(*piece, taken_away=not added))
+    return union_all(*parts).subquery()
+
+
+def _attributed(source: Subquery) -> Subquery:
+    """With the project and the owner that each key has now."""
+    same_key = (api_keys.c.tenant_id == source.c.tenant_id) & (api_keys.c.key_id == source.c.key_id)
+    shown = [func.coalesce(api_keys.c[name], "").label(name) for name in ("project_id", "owner_id")]
+    return select(*source.c, *shown).select_from(source.outerjoin(api_keys, same_key)).subquery()
+
+
+def within(
     tenant: ColumnElement[str],
-    tenant_id: str | None,
+    tenants: Tenants,
     time: ColumnElement[int],
     since: int | None,
     until: int | None,
 ) -> list[ColumnElement[bool]]:
+    """Conditions for rows of these tenants, or of all, in a span; what is None narrows nothing."""
     asked = [
-        None if tenant_id is None else tenant == tenant_id,
+        None if tenants is None else tenant.in_((tenants,) if isinstance(tenants, str) else tenants),
         None if since is None else time >= since,
         None if until is None else time < until,
     ]
     return [condition for condition in asked if condition is not None]
 
 
-def _total(row: Row[Any], group_by: tuple[GroupBy, ...]) -> UsageTotal:
+def total_of(row: Row[Any], group_by: tuple[GroupBy, ...]) -> UsageTotal:
+    """A row of `grouped_usage`."""
     group = [day_text(value) if name == "day" else value for name, value in zip(group_by, row, strict=False)]
     return totalled((*group, *row[len(group_by) :]), len(group_by))
 
@@ -144,6 +191,9 @@ def record_of(row: Row[Any]) -> UsageRecord:
             row.held,
             row.streamed,
             row.started_unix_ms,
+            row.project_id,
+            row.owner_id,
+            row.budgets,
         ),
         Settled(
             row.request_id,
@@ -154,6 +204,7 @@ def record_of(row: Row[Any]) -> UsageRecord:
             row.written_off,
             row.first_byte_ms,
             row.total_ms,
+            row.quarantined,
         ),
     )
 
