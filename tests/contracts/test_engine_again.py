@@ -25,7 +25,7 @@ from parvis.testing.engine_servers import fake_bench
 from parvis.testing.processes import FakeEngineProcess, fake_engine
 
 KINDS = pytest.mark.parametrize("fields", [{}, {"stream": True}], ids=["whole", "streamed"])
-GREETED = b'HTTP/1.1 200 OK\r\ncontent-length: 28\r\n\r\n{"choices":[],"usage": null}'
+GREETED = b'HTTP/1.1 200 OK\r\ncontent-length: 25\r\n\r\n{"choices":[],"usage":{}}'
 
 
 def run(story: Callable[[Engine], Coroutine[Any, Any, None]]) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from parvis.domain.fleet.replica import EngineKind
 from parvis.testing import engine_suite as suite
+from parvis.testing.counting_suite import COUNTING_PROMISES
 from parvis.testing.embedding_suite import EMBEDDING_PROMISES
 from parvis.testing.engine_servers import LLAMA_BY_ADDRESS_GAPS, LLAMA_GAPS, LlamaServer, keep, llama_server
 
@@ -45,7 +46,7 @@ def cells(promises: tuple[suite.Promise, ...]) -> list[Any]:
     return [cell(kind, promise) for kind in CASES for promise in promises]
 
 
-@pytest.mark.parametrize(("kind", "promise"), cells(suite.PROMISES))
+@pytest.mark.parametrize(("kind", "promise"), cells(suite.PROMISES + COUNTING_PROMISES))
 def test_a_chat_engine(kind: EngineKind, promise: suite.Promise, chat: LlamaServer) -> None:
     keep(promise, chat.bench(kind))
 

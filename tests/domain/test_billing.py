@@ -6,10 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parvis.core.errors import BadRequest
 from parvis.core.money import PICO_PER_EURO, ZERO, Money
 from parvis.core.tokens import TokenCount
-from parvis.domain.billing.price import PriceList, charge, cost, cost_max, price_in_force
-from parvis.domain.billing.price_text import read_price, write_price
+from parvis.domain.billing.price import (
+    PriceList,
+    Quantities,
+    batch_prices,
+    charge,
+    cost,
+    cost_max,
+    cost_of,
+    price_in_force,
+)
+from parvis.domain.billing.price_text import read_price, read_unit_price, write_price, write_unit_price
 from parvis.domain.billing.transfer import Transfer, TransferKind, lease_account, tenant_account
 
 counts = st.integers(0, 2**31)
@@ -97,6 +107,46 @@ def test_a_price_that_is_no_whole_number_is_refused(price: int) -> None:
             PriceList("v1", "*", 0, *four)
 
 
+# --------------------------------------------------------------------------------------- batches, and other units
+
+
+@given(usages, price_lists)
+def test_a_batch_costs_half_of_each_class_rounded_half_to_even(tokens: TokenCount, prices: PriceList) -> None:
+    halves = [round(Fraction(price, 2)) for price in by_class(prices)]
+    assert list(by_class(batch_prices(prices))) == halves
+    assert cost(tokens, batch_prices(prices)) == Money(sum(n * p for n, p in zip(tokens, halves, strict=True)))
+
+
+def test_a_batch_price_that_is_said_stands() -> None:
+    prices = PriceList("v1", "*", 0, 10, 10, 10, 10, batch_output_microeuro_per_mtoken=7)
+    assert by_class(batch_prices(prices)) == (5, 5, 7, 5)
+    assert batch_prices(prices).version == "v1"
+
+
+@given(st.integers(0, 10**9), counts, counts, st.tuples(*[st.integers(0, 10**12)] * 3))
+def test_units_cost_their_price_each_and_audio_its_started_minutes(
+    audio_ms: int, documents: int, images: int, by_unit: tuple[int, int, int]
+) -> None:
+    prices = PriceList("v1", "*", 0, 1, 1, 1, 1, 0, 0, 0, 0, *by_unit)
+    minutes = -(-audio_ms // 60_000)
+    expected = sum(n * price for n, price in zip((minutes, documents, images), by_unit, strict=True))
+    assert cost_of(Quantities(audio_ms, documents, images), prices) == Money(expected)
+
+
+def test_a_started_minute_is_a_minute() -> None:
+    prices = PriceList("v1", "*", 0, 1, 1, 1, 1, audio_pico_euro_per_minute=10)
+    told = [cost_of(Quantities(audio_ms=ms), prices).pico_euro for ms in (0, 1, 60_000, 60_001)]
+    assert told == [0, 10, 10, 20]
+
+
+@pytest.mark.parametrize(("bought", "named"), [((1, 0, 0), "audio"), ((0, 1, 0), "rerank"), ((0, 0, 1), "images")])
+def test_what_has_no_price_is_not_sold(bought: tuple[int, int, int], named: str) -> None:
+    prices = PriceList("v1", "*", 0, 1, 1, 1, 1)
+    assert cost_of(Quantities(), prices) == ZERO
+    with pytest.raises(BadRequest, match=named):
+        cost_of(Quantities(*bought), prices)
+
+
 # ------------------------------------------------------------------------------------------ which list applies
 
 dated = st.builds(
@@ -119,6 +169,13 @@ def test_the_list_in_force_has_begun_and_none_goes_before_it(lists: list[PriceLi
     own = [p for p in rivals if p.model_id == model_id] or rivals
     assert found in own
     assert found.valid_from_unix_ms == max(p.valid_from_unix_ms for p in own)
+
+
+@given(st.lists(dated, max_size=8), st.lists(dated, max_size=4), st.integers(0, 20))
+def test_lists_that_begin_later_never_touch_the_past(lists: list[PriceList], later: list[PriceList], at: int) -> None:
+    future = [p for p in later if p.valid_from_unix_ms > at]
+    for model_id in ("small", "other"):
+        assert price_in_force([*future, *lists], model_id, at) == price_in_force(lists, model_id, at)
 
 
 def test_a_list_begins_at_its_very_millisecond() -> None:
@@ -146,6 +203,20 @@ def test_a_price_that_is_written_reads_back(microeuro: int) -> None:
 @pytest.mark.parametrize(("said", "microeuro"), [("0.90", 900_000), ("4", 4_000_000), ("0.000001", 1), ("0", 0)])
 def test_a_price_is_read_as_people_say_it(said: str, microeuro: int) -> None:
     assert read_price(said) == microeuro
+
+
+@given(st.integers(0, 10**15))
+def test_a_unit_price_that_is_written_reads_back(pico_euro: int) -> None:
+    text = write_unit_price(pico_euro)
+    assert text is not None
+    assert read_unit_price(text.removesuffix(" €")) == pico_euro
+    assert write_unit_price(None) is None
+
+
+def test_a_price_of_many_is_one_for_each() -> None:
+    assert read_unit_price("4", 1_000_000) == 4_000_000
+    with pytest.raises(ValueError, match="one unit"):
+        read_unit_price("0.000000000001", 3)
 
 
 @pytest.mark.parametrize("said", ["-0.1", "0.0000001", "dear", "", "nan", "inf"])

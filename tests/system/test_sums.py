@@ -116,8 +116,6 @@ def owed(asked: Case, seen: Seen, record: Record) -> Tokens:
         return Counter()
     if seen.stream:
         got = read(whole, seen)
-    elif asked.name == "uncounted":
-        return estimate(whole) + prompt(asked, seen, whole)
     else:
         got = Counter(output=whole.tokens - whole.reasoning, reasoning=whole.reasoning)
     if seen.answered:
@@ -139,14 +137,8 @@ def read(whole: Answer, seen: Seen) -> Tokens:
     return got
 
 
-def estimate(whole: Answer) -> Tokens:
-    """Nobody has counted: four bytes of text are a token."""
-    content, reasoning = ("".join(choice.text(part) for choice in whole.choices) for part in ("content", "reasoning"))
-    return Counter(output=len(content.encode()) // 4, reasoning=len(reasoning.encode()) // 4)
-
-
 def prompt(asked: Case, seen: Seen, whole: Answer) -> Tokens:
-    """The prompt's tokens, as its kind of engine tells them: at the end, with every event, or not in time."""
+    """The tokens of the prompt, as its kind of engine tells them: at the end, with each event, when asked, or never."""
     total = sum(whole.prompt_tokens)
     if asked.body["model"] == "fake-llama.cpp":
         cached = sum(one // CACHED_SHARE for one in whole.prompt_tokens)
@@ -155,8 +147,11 @@ def prompt(asked: Case, seen: Seen, whole: Answer) -> Tokens:
         return Counter(input=total - whole.cached_tokens, cached=whole.cached_tokens)
     if asked.body["model"] == "fake-vllm":
         return Counter(input=total)
-    written = sum(len(text.encode()) for text in texts(asked.body))
-    return Counter(input=written // 4) if seen.texts or seen.answered else Counter()
+    if not (seen.texts or seen.answered):
+        return Counter()
+    if asked.name in ("left", "uncounted"):  # its tokenizer is asked: a word is a token
+        return Counter(input=sum(len(text.split()) for text in texts(asked.body)))
+    return Counter(input=sum(len(text.encode()) for text in texts(asked.body)) // 4)
 
 
 def cost(tokens: Tokens) -> int:

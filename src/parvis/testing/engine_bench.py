@@ -15,7 +15,7 @@ from parvis.domain.catalog.model import Model
 from parvis.domain.fleet.profile import PROFILES
 from parvis.domain.fleet.replica import Replica
 from parvis.domain.metering.records import Operation
-from parvis.flows.ports import Answer, Delivery, Engine, Flow, InferenceRequest, Job
+from parvis.flows.ports import Answer, Delivery, Engine, Flow, Hold, InferenceRequest, Job
 from parvis.wire.chat import EXTRAS, given, read_chat
 from parvis.wire.completion import read_completion
 from parvis.wire.embedding import read_embedding
@@ -24,6 +24,8 @@ Json = dict[str, Any]
 FREE_S_MAX = 5.0
 """The promise is one second; the rest is for a slow machine."""
 POLL_S = 0.005
+INJECTED_BYTES_MAX = 1_024
+"""What tools may add to a prompt, as the inference listener reckons."""
 _numbers = itertools.count(1)
 
 
@@ -43,6 +45,14 @@ class Words:
     form: str = "Describe a person as JSON."
     reason: str = ""
     """Five tokens of reasoning, then seven of text; empty where nobody reasons."""
+    unsaid: str = ""
+    """The same, with usage that has no reasoning in it."""
+    think: str = ""
+    """The same, with the reasoning in the text."""
+    lies: tuple[str, ...] = ()
+    """Each makes it answer seven tokens and claim to have counted what cannot be."""
+    runaway: str = ""
+    """Far more tokens than were asked for."""
     status: str = ""
     """A template that makes the server answer with an HTTP status; empty where nobody can order that."""
 
@@ -63,18 +73,25 @@ class Bench:
 
     def chat(self, text: str, *, output_tokens_max: int = 24, **fields: Any) -> Job:
         """A chat of one message, or of `messages`; other fields are the protocol's."""
-        body = read_chat(self._encoded({"messages": [{"role": "user", "content": text}], **fields}))
-        return self._job(Operation.CHAT, body, fields, output_tokens_max)
+        encoded = self._encoded({"messages": [{"role": "user", "content": text}], **fields})
+        size = len(encoded) + (INJECTED_BYTES_MAX if fields.get("tools") else 0)
+        return self._job(Operation.CHAT, read_chat(encoded), fields, output_tokens_max, size)
 
     def completion(self, prompt: str | list[str], *, output_tokens_max: int = 24, **fields: Any) -> Job:
         """A completion of one prompt or more."""
-        body = read_completion(self._encoded({"prompt": prompt, **fields}))
-        return self._job(Operation.COMPLETION, body, fields, output_tokens_max, len(body.prompts()))
+        encoded = self._encoded({"prompt": prompt, **fields})
+        body = read_completion(encoded)
+        return self._job(Operation.COMPLETION, body, fields, output_tokens_max, len(encoded), len(body.prompts()))
 
     def embedding(self, texts: str | list[str], **fields: Any) -> Job:
         """Embeddings of one text or more."""
-        body = read_embedding(self._encoded({"input": texts, **fields}))
-        return self._job(Operation.EMBEDDING, body, fields, 0, len(body.inputs()))
+        encoded = self._encoded({"input": texts, **fields})
+        body = read_embedding(encoded)
+        return self._job(Operation.EMBEDDING, body, fields, 0, len(encoded), len(body.inputs()))
+
+    def lies_whole(self, lie: str) -> bool:
+        """Whether it makes a whole answer lie too: what lies only while it runs needs a stream of the engine's."""
+        return PROFILES[self.replica.kind].always_stream or not any(word in lie for word in ("falling", "running"))
 
     async def free(self) -> None:
         """Return when the server computes nothing. Raises AssertionError when that takes too long."""
@@ -86,7 +103,9 @@ class Bench:
     def _encoded(self, fields: Json) -> bytes:
         return msgspec.json.encode({"model": self.model.id, **fields})
 
-    def _job(self, operation: Operation, body: Any, fields: Json, output_tokens_max: int, prompts: int = 1) -> Job:
+    def _job(
+        self, operation: Operation, body: Any, fields: Json, output_tokens_max: int, input_bytes: int, prompts: int = 1
+    ) -> Job:
         request = InferenceRequest(
             request_id=f"req_{next(_numbers):026d}",
             operation=operation,
@@ -97,7 +116,7 @@ class Bench:
             include_usage=bool(fields.get("stream_options")),
             choices=fields.get("n", 1),
             output_tokens_max=output_tokens_max,
-            input_bytes=sum(len(text.encode()) for text in body.texts()),
+            input_bytes=input_bytes,
             extras=given(body, EXTRAS) if operation is Operation.CHAT else (),
             prompts=prompts,
         )
@@ -136,6 +155,9 @@ class Client:
 
     async def drained(self) -> None:
         """All has been taken."""
+
+    def admitted(self, hold: Hold) -> None:
+        """Nobody here has limits."""
 
     async def listen(self, engine: Engine, job: Job) -> "Heard":
         """Ask, and hear the answer to its end."""

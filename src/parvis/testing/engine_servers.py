@@ -21,7 +21,9 @@ from parvis.adapters.engines.openai_http import HttpEngine
 from parvis.adapters.engines.weights import locate
 from parvis.domain.catalog.model import Capability, Model
 from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState, TlsFiles
+from parvis.testing import counting_suite as counting
 from parvis.testing import engine_suite as suite
+from parvis.testing.embedding_suite import a_false_count_of_a_text_is_not_believed
 from parvis.testing.engine_bench import Bench, Words
 from parvis.testing.fake_engine.shapes import Flavour
 from parvis.testing.processes import EngineTls, fake_engine
@@ -39,8 +41,19 @@ ORDERS = Words(
     call="@tool What is the weather?",
     form="@json Describe a person.",
     reason="@reason=5 @tokens=7 Think.",
+    unsaid="@reason=5 @tokens=7 @no_reasoning_usage Think.",
+    think="@reason=5 @tokens=7 @think Think.",
+    runaway="@tokens=200 @runaway @gap_ms=1 Go on.",
     status="@status={} Fail.",
 )
+_ALWAYS = ("wrong_prompt=900000", "negative_usage", "half_usage", "huge_usage", "text_usage")
+_RUNNING = ("falling", "wrong_running=900000")
+_REPORTED = ("wrong_usage=900000", "wrong_usage=25", "cached_above", "reasoning_above")
+LIES: Mapping[Flavour, tuple[str, ...]] = {
+    "vllm": (*_ALWAYS, *_RUNNING, *_REPORTED),
+    "llamacpp": (*_ALWAYS, *_RUNNING),  # its report is not asked for
+    "plain": (*_ALWAYS, *_REPORTED),
+}
 ASKED = Words(endless={"logit_bias": {"0": -100, "2": -100}})
 """For SmolLM2, whose answers end with one of these tokens."""
 BY_ADDRESS = "a server by its address is taken at its word, and llama.cpp "
@@ -58,6 +71,11 @@ LLAMA_GAPS: suite.Gaps = {
     suite.reasoning_is_counted_apart: "this model does not reason",
     suite.reasoning_is_told_beside_tools: "this model does not reason",
     suite.a_status_keeps_its_meaning: "a real server takes no orders to fail",
+    counting.reasoning_that_is_not_counted_is_counted: "this model does not reason",
+    counting.reasoning_inside_the_text_is_counted_apart: "this model does not reason",
+    counting.a_claim_that_cannot_be_is_not_believed: "a real server takes no orders to lie",
+    counting.an_engine_that_goes_on_is_stopped: "a real server keeps the limit",
+    a_false_count_of_a_text_is_not_believed: "a real server takes no orders to lie",
 }
 LLAMA_BY_ADDRESS_GAPS: suite.Gaps = {
     **LLAMA_GAPS,
@@ -94,7 +112,7 @@ def fake_bench(
         yield Bench(
             replica=replace(_replica(kind, process.address), tls=files),
             model=_model("fake", EMBEDDING_NUMBERS["fake"]),
-            words=ORDERS,
+            words=replace(ORDERS, lies=tuple(f"@{lie} @tokens=7 Say it." for lie in LIES[flavour])),
             running=lambda: sum(record.running for record in process.log()),
             kill=process.kill,
             count=lambda text: text.count(" "),  # the fake's tokens each begin with a space

@@ -1,6 +1,7 @@
 """What every engine promises, as functions that take an `Engine` (`parvis.flows.ports`) and a server on the bench.
 
-`PROMISES` are for engines that generate, `LAST_PROMISES` end their server; `embedding_suite` is for those that embed.
+`PROMISES` are for engines that generate (and so is `counting_suite`), `LAST_PROMISES` end their server;
+`embedding_suite` is for those that embed.
 `GAPS` tells what a kind of engine cannot do, and why; a test expects those promises to be broken.
 """
 

@@ -14,11 +14,20 @@ class WholeAnswerBody(Struct):
     usage: Usage | None = None
 
 
+class OddAnswerBody(Struct):
+    """The top of an answer whose counts are no whole numbers."""
+
+    choices: Raw
+    created: int = 0
+    usage: Raw = Raw(b"null")
+
+
 class Message(Struct):
     """The answer of one choice."""
 
     content: str | None = None
     reasoning_content: str | None = None
+    reasoning: str | None = None
     tool_calls: Raw = Raw(b"")
 
 
@@ -43,6 +52,15 @@ class EmbeddingsBody(Struct):
     usage: Usage | None = None
 
 
+class OddEmbeddingsBody(Struct):
+    """All of them, beside counts that are no whole numbers."""
+
+    data: list[Vector]
+    usage: Raw = Raw(b"null")
+
+
 read_answer = msgspec.json.Decoder(WholeAnswerBody).decode
+read_odd_answer = msgspec.json.Decoder(OddAnswerBody).decode
 read_choices = msgspec.json.Decoder(list[Choice]).decode
 read_embeddings = msgspec.json.Decoder(EmbeddingsBody).decode
+read_odd_embeddings = msgspec.json.Decoder(OddEmbeddingsBody).decode

@@ -49,6 +49,23 @@ class Chunk(Struct, gc=False):
     error: Any = None
 
 
+class OddChunk(Struct, gc=False):
+    """An event whose counts are no whole numbers: all the rest of it, and what it claims."""
+
+    choices: list[ChunkChoice] = []
+    id: str = ""
+    model: str = ""
+    created: int = 0
+    usage: Raw = Raw(b"null")
+    timings: Raw = Raw(b"null")
+    error: Any = None
+
+    def parts(self) -> tuple[Chunk, Raw]:
+        """The event without its counts, and the counts."""
+        chunk = Chunk(self.choices, self.id, self.model, self.created, None, None, self.error)
+        return chunk, self.timings if bytes(self.usage) == b"null" else self.usage
+
+
 def count_so_far(counted: "Chunk | Running", reasoning_seen: int) -> TokenCount | None:
     """The engine's count so far of a chunk's choice, if it gives one."""
     if counted.timings is not None:
@@ -64,4 +81,5 @@ class Running(Struct, gc=False, forbid_unknown_fields=True):
 
 
 read_chunk = msgspec.json.Decoder(Chunk).decode
+read_odd_chunk = msgspec.json.Decoder(OddChunk).decode
 read_running = msgspec.json.Decoder(Running).decode

@@ -7,8 +7,10 @@ import asyncio
 
 from parvis.adapters.engines.assembly import Assembly
 from parvis.adapters.engines.embeddings import EmbeddingAnswer
+from parvis.adapters.engines.own_count import Count
 from parvis.adapters.engines.relay import Outlet, Passing, StreamRelay, answer_id
 from parvis.adapters.engines.shaping import engine_json
+from parvis.adapters.engines.tokenizer import Tokenizer
 from parvis.adapters.engines.tool_calls import ToolCalls
 from parvis.adapters.engines.upstream import Unheard, UpstreamConnection, Upstreams
 from parvis.adapters.engines.whole import WholeAnswer
@@ -29,6 +31,7 @@ class HttpEngine:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._upstreams = Upstreams(loop)
+        self.tokenizer = Tokenizer(self._upstreams)
 
     async def start(self, job: Job, sink: Sink) -> Answer:
         """See `flows.ports.Engine`."""
@@ -51,12 +54,15 @@ class HttpEngine:
             raise
 
     async def _ask(self, job: Job, sink: Sink, connection: UpstreamConnection, request: bytes) -> Answer:
-        answer = _receiver(job, sink, connection)
+        answer = _receiver(job, sink, connection, self._count)
         connection.single_use = job.profile.closes_after_stream and isinstance(answer, StreamRelay)
         connection.send(answer, request)
         sink.attach(answer)
         await answer.first_event()
         return answer
+
+    async def _count(self, job: Job, text: str) -> int | None:
+        return await self.tokenizer.count(job.replica, job.model.engine_model, text)
 
     async def renew(self) -> None:
         """Read the TLS files of all engines anew, for connections to come. Never raises: the log tells."""
@@ -66,13 +72,13 @@ class HttpEngine:
         self._upstreams.close()
 
 
-def _receiver(job: Job, sink: Sink, connection: UpstreamConnection) -> AnyAnswer:
+def _receiver(job: Job, sink: Sink, connection: UpstreamConnection, count: Count) -> AnyAnswer:
     request = job.request
     if request.operation is Operation.EMBEDDING:
-        return EmbeddingAnswer(job, connection)
+        return EmbeddingAnswer(job, connection, count)
     if not request.stream and not job.profile.always_stream:
-        return WholeAnswer(job, connection)
-    return StreamRelay(job, sink, connection, _outlet(job))
+        return WholeAnswer(job, connection, count)
+    return StreamRelay(job, sink, connection, _outlet(job), count)
 
 
 def _outlet(job: Job) -> Outlet:

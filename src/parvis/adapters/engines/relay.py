@@ -9,20 +9,29 @@ from typing import Protocol
 import msgspec
 
 from parvis.adapters.engines.counting import Counts
+from parvis.adapters.engines.own_count import (
+    Count,
+    Said,
+    ceiling_of,
+    count_all,
+    count_thoughts,
+    prompt_estimate,
+    with_thoughts_apart,
+)
 from parvis.adapters.engines.refusals import broken, refusal
 from parvis.adapters.engines.upstream import UpstreamConnection
 from parvis.core.errors import EngineUnavailable, Failure
 from parvis.core.tokens import TokenCount
+from parvis.domain.catalog.model import Capability
 from parvis.domain.metering.records import Operation, Outcome
 from parvis.flows.ports import Delivery, Job, Sink
-from parvis.wire.chunk_shapes import Chunk, read_chunk
+from parvis.wire.chunk_shapes import Chunk, ChunkChoice, Delta, read_chunk, read_odd_chunk
 from parvis.wire.chunks import Splice, usage_event
 from parvis.wire.plain_event import PlainEvent, learn
+from parvis.wire.usage import Usage
 
 ERROR_BYTES_MAX = 65_536
 EVENT_BYTES_MAX = 4 << 20
-BYTES_PER_TOKEN = 4
-"""Used to estimate a prompt that no engine counted."""
 _KINDS = {
     Operation.CHAT: ("chatcmpl-", "chat.completion.chunk"),
     Operation.COMPLETION: ("cmpl-", "text_completion"),
@@ -94,21 +103,29 @@ def answer_id(job: Job) -> str:
     return prefix + job.request.request_id.removeprefix("req_")
 
 
-def prompt_estimate(job: Job) -> int:
-    """Tokens of a prompt that no engine counted, from its texts alone: the model never sees the JSON around them."""
-    return sum(len(text.encode()) for text in job.request.body.texts()) // BYTES_PER_TOKEN
+def _cut_short(job: Job, index: int, created: int) -> tuple[Chunk, bytes]:
+    """The event that ends a choice at its limit, read and written."""
+    chat, name, model = job.request.operation is Operation.CHAT, answer_id(job), job.model.id
+    choice = ChunkChoice(index, Delta() if chat else None, None if chat else "", "length")
+    said: dict[str, object] = {"delta": {}} if chat else {"text": ""}
+    told = {"index": index, **said, "logprobs": None, "finish_reason": "length"}
+    kind = _KINDS[job.request.operation][1]
+    payload = {"id": name, "object": kind, "created": created, "model": model, "choices": [told]}
+    return Chunk([choice], name, model, created), msgspec.json.encode(payload)
 
 
 class StreamRelay:
     """Receiver of the engine's response, `Flow` for the sink, `Answer` for the story."""
 
-    def __init__(self, job: Job, sink: Sink, connection: UpstreamConnection, outlet: Outlet) -> None:
+    def __init__(self, job: Job, sink: Sink, connection: UpstreamConnection, outlet: Outlet, count: Count) -> None:
         self._delivery = Delivery()
         self._stale = False
         self._job = job
         self._sink = sink
         self._connection = connection
         self._outlet = outlet
+        self._count = count
+        self._open: Said | None = None
         self._first: asyncio.Future[None] = connection.new_future()
         self._end: asyncio.Future[Delivery] = connection.new_future()
         self._status = 0
@@ -116,7 +133,7 @@ class StreamRelay:
         self._separator = b"\n\n"
         self._done_seen = False
         self._created = 0
-        self._counts = Counts(job.request.choices)
+        self._counts = Counts(job.request.choices, job.request.prompts, ceiling_of(job))
         self._learns = job.request.stream and job.request.choices == 1 and not outlet.holds_back
         self._plain: PlainEvent | None = None
 
@@ -132,7 +149,10 @@ class StreamRelay:
         await self._first
 
     async def done(self) -> Delivery:
-        return await self._end
+        delivery = await self._end
+        if self._open is not None:
+            await self._count_what_is_open(delivery, self._open)
+        return delivery
 
     # Flow
 
@@ -159,9 +179,11 @@ class StreamRelay:
             return
         if self._plain is not None and not self._rest and (event := self._plain.apply(data)):
             # Most of all events come this way, one at a time: a text in surroundings that are known.
-            self._counts.take_plain(self._plain.running)
+            look = self._counts.take_plain(self._plain.running, self._plain.text)
             self._stale = True
             self._sink.events(event)
+            if look and self._counts.too_many():
+                self._end_at_limit()
             return
         rest = self._rest + data if self._rest else data
         if self._status != 200:  # noqa: PLR2004 - the protocol's word for good
@@ -215,13 +237,15 @@ class StreamRelay:
         if broken_by:
             # After what came before it was handed over, and counted.
             self._break(broken_by)
+        elif self._counts.too_many():
+            self._end_at_limit()
         elif not self._first.done():
             self._first.set_result(None)
 
     def _event(self, payload: bytes) -> bytes | str:
         """The bytes that one event sets free, or what is wrong with it."""
         try:
-            chunk = read_chunk(payload)
+            chunk = self._read(payload)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return "an event that is not JSON"
         if chunk.error is not None:
@@ -235,6 +259,15 @@ class StreamRelay:
         if self._learns:
             self._plain = learn(chunk, b"data: %b\n\n" % payload, freed) or self._plain
         return freed
+
+    def _read(self, payload: bytes) -> Chunk:
+        """An event, whatever it claims to have counted. Raises msgspec.DecodeError, UnicodeDecodeError."""
+        try:
+            return read_chunk(payload)
+        except msgspec.ValidationError:
+            chunk, claimed = read_odd_chunk(payload).parts()
+            self._counts.doubt("contradiction", claimed)
+            return chunk
 
     def _hand_over(self, data: bytes) -> None:
         if not data:
@@ -251,6 +284,19 @@ class StreamRelay:
         self._delivery.tokens = self._counts.by_engine() or self._counts.by_events()
 
     # Ends
+
+    def _end_at_limit(self) -> None:
+        """The engine goes on beyond what it was asked for: stop it, and end the answer as it should have."""
+        if self._end.done():
+            return
+        self._connection.abort()
+        came = self._counts.by_events()
+        self._counts.doubt("more_than_was_asked", Usage(0, came.completion_total))
+        request = self._job.request
+        for index in range(request.choices * request.prompts):
+            if index not in self._counts.finished:
+                self._hand_over(self._outlet.take(*_cut_short(self._job, index, self._created)))
+        self._finish(Outcome.COMPLETED)
 
     def _break(self, what: str) -> None:
         """The engine's stream makes no sense: stop listening to it."""
@@ -272,23 +318,62 @@ class StreamRelay:
             return
         delivery = self.delivery
         delivery.outcome = outcome
+        counted = self._counts.by_engine()
+        delivery.quarantined = self._counts.claim
+        self._open = self._what_is_open(outcome, counted)
         if outcome is Outcome.COMPLETED:
-            self._complete(delivery)
+            delivery.tokens = self._counts.by_events() if counted is None else counted
+            if self._open is None:
+                self._complete(delivery)
         elif not self._job.request.stream:
             delivery.tokens = TokenCount()
-        elif delivery.tokens.completion_total and not delivery.tokens.prompt_total:
+        elif self._open is None and delivery.tokens.completion_total and not delivery.tokens.prompt_total:
             self._estimate_prompt(delivery)
         if not self._first.done():
             self._first.set_result(None)
         self._end.set_result(delivery)
 
-    def _complete(self, delivery: Delivery) -> None:
+    def _what_is_open(self, outcome: Outcome, counted: TokenCount | None) -> Said | None:
+        """What the engine can still be asked to count; usually nothing."""
+        counts, request = self._counts, self._job.request
+        if outcome is not Outcome.COMPLETED and not (outcome is Outcome.CLIENT_LEFT and request.stream):
+            return None
+        if counted is not None and (counts.tells_reasoning or not self._may_have_thoughts()):
+            return None
+        said = with_thoughts_apart(
+            self._job,
+            [bytes(text) for text in counts.texts.values()],
+            [bytes(text) for text in counts.thoughts.values()],
+            counts.beside,
+        )
+        if counted is not None:
+            return said if said.thoughts else None
+        return said if outcome is Outcome.COMPLETED or said.visible or said.thoughts else None
+
+    def _may_have_thoughts(self) -> bool:
+        """Whether there may be reasoning that no running count has told apart."""
+        counts = self._counts
+        if Capability.REASONING in self._job.model.capabilities and not counts.thoughts:
+            return True
+        return bool(counts.thoughts) and not counts.tells_running
+
+    async def _count_what_is_open(self, delivery: Delivery, said: Said) -> None:
+        """Count it with the model's own tokenizer, or estimate it; the row says so."""
+        job = self._job
+        self._open = None
         counted = self._counts.by_engine()
         if counted is None:
-            delivery.tokens = self._counts.by_events()
-            self._estimate_prompt(delivery)
+            own = await count_all(job, said, self._count)
+            delivery.tokens, delivery.estimated = own or self._by_events(), True
         else:
-            delivery.tokens = counted
+            delivery.tokens, delivery.estimated = await count_thoughts(job, said, counted, self._count)
+        if delivery.outcome is Outcome.COMPLETED:
+            self._complete(delivery)
+
+    def _by_events(self) -> TokenCount:
+        return self._counts.by_events()._replace(input=prompt_estimate(self._job))
+
+    def _complete(self, delivery: Delivery) -> None:
         last = self._outlet.end(delivery.tokens)
         job = self._job
         if not job.request.stream:

@@ -35,6 +35,8 @@ def engine_json(job: Job) -> bytes:
     )
     if isinstance(fresh, ChatBody):
         fresh.max_completion_tokens = None
+    if fresh.min_tokens is not None:  # an answer may have been shortened below it
+        fresh.min_tokens = min(fresh.min_tokens, job.output_tokens_max)
     return _for_llama_cpp(fresh) if profile.running_timings else _encode(fresh)
 
 
@@ -46,7 +48,7 @@ def _for_llama_cpp(body: ChatBody | CompletionBody) -> bytes:
     """Counts in every event, roles and content that templates know, and schemas as grammars that hold."""
     additions: dict[str, object] = {"timings_per_token": True}
     if isinstance(body, ChatBody):
-        body.messages = [_plain(message) for message in body.messages]
+        body.messages = plain_messages(body.messages)
         schema = _wanted_schema(body)
         if body.tools:
             with_tools_in_prompt(body)
@@ -88,6 +90,11 @@ def _embedding_body(job: Job, body: EmbeddingBody) -> EmbeddingBody:
             param="dimensions",
         )
     return replace(body, model=job.model.engine_model, dimensions=None, encoding_format="float")
+
+
+def plain_messages(messages: list[Message]) -> list[Message]:
+    """What the templates of small models know."""
+    return [_plain(message) for message in messages]
 
 
 def _plain(message: Message) -> Message:

@@ -224,6 +224,12 @@ class UpstreamPool:
             ).encode()
         return b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (head, request_id.encode(), len(body), body)
 
+    def question(self, path: bytes, api_key: str) -> bytes:
+        """A GET of this page, whole."""
+        authorization = f"authorization: Bearer {api_key}\r\n" if api_key else ""
+        head = f"GET {self._prefix}{path.decode()} HTTP/1.1\r\nhost: {self._authority}\r\n{authorization}\r\n"
+        return head.encode()
+
     def idle(self) -> UpstreamConnection | None:
         """The connection that was used last and is free, if there is one."""
         while self._idle:

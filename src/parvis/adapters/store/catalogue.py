@@ -72,7 +72,9 @@ def _add_prices(connection: Connection, added: PriceList) -> None:
 
 
 def _price_list(row: Row[Any]) -> PriceList:
-    return PriceList(**row._mapping)  # noqa: SLF001 - the documented way to a row's names
+    """What a list does not say is NULL: the release before this one has not got the columns."""
+    said = row._mapping.items()  # noqa: SLF001 - the documented way to a row's names
+    return PriceList(**{name: value for name, value in said if value is not None})
 
 
 def _values(value: Model | PriceList) -> dict[str, Any]:

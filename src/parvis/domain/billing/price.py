@@ -1,19 +1,29 @@
 """Prices and the one function that turns tokens into money.
 
 A price is a whole number of micro-euro per million tokens, which is the same number of pico-euro per token; so a cost
-is a sum of products of integers, exact by construction.
+is a sum of products of integers, exact by construction. What is not counted in tokens costs whole pico-euro a unit.
+Nothing else multiplies by a price (a test reads the source).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from parvis.core.errors import BadRequest
 from parvis.core.money import ZERO, Money
 from parvis.core.tokens import TokenCount
+
+HALF = -1
+"""Stands for a batch price that nobody said, while a list is made: half of the price of its class."""
+MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
 class PriceList:
-    """The prices of one model (or of all, `*`) from a date on, in micro-euro per million tokens."""
+    """The prices of one model (or of all, `*`) from a date on, in micro-euro per million tokens and pico-euro per unit.
+
+    A batch price that is not said is half of its class's, rounded once, half to even, when the list is made. What has
+    no price by the unit (None) is not sold.
+    """
 
     version: str
     model_id: str
@@ -22,16 +32,46 @@ class PriceList:
     cached_microeuro_per_mtoken: int
     output_microeuro_per_mtoken: int
     reasoning_microeuro_per_mtoken: int
+    batch_input_microeuro_per_mtoken: int = HALF
+    batch_cached_microeuro_per_mtoken: int = HALF
+    batch_output_microeuro_per_mtoken: int = HALF
+    batch_reasoning_microeuro_per_mtoken: int = HALF
+    audio_pico_euro_per_minute: int | None = None
+    """Of a started minute."""
+    rerank_pico_euro_per_document: int | None = None
+    image_pico_euro_each: int | None = None
 
     def __post_init__(self) -> None:
-        for price in (
-            self.input_microeuro_per_mtoken,
-            self.cached_microeuro_per_mtoken,
-            self.output_microeuro_per_mtoken,
-            self.reasoning_microeuro_per_mtoken,
-        ):
-            if type(price) is not int or price < 0:
-                raise ValueError(f"a price is a whole number of micro-euro of at least 0, not {price!r}")
+        for name in TOKEN_PRICES:
+            price = _whole(getattr(self, name))
+            if getattr(self, "batch_" + name) == HALF:
+                object.__setattr__(self, "batch_" + name, half(price))
+            _whole(getattr(self, "batch_" + name))
+        for name in UNIT_PRICES:
+            if getattr(self, name) is not None:
+                _whole(getattr(self, name))
+
+
+TOKEN_PRICES = tuple(f"{name}_microeuro_per_mtoken" for name in TokenCount._fields)
+"""The fields of a list that price tokens, in the order of `TokenCount`; for batch, each with `batch_` before it."""
+UNIT_PRICES = ("audio_pico_euro_per_minute", "rerank_pico_euro_per_document", "image_pico_euro_each")
+
+
+def _whole(price: object) -> int:
+    if type(price) is not int or price < 0:
+        raise ValueError(f"a price is a whole number of at least 0, not {price!r}")
+    return price
+
+
+def half(price: int) -> int:
+    """Half of a price, half to even where it is odd."""
+    lower, rest = divmod(price, 2)
+    return lower + (rest & lower)
+
+
+def batch_prices(prices: PriceList) -> PriceList:
+    """The list by which a batch is priced: the same, with the batch prices in the places of the others."""
+    return replace(prices, **{name: getattr(prices, "batch_" + name) for name in TOKEN_PRICES})
 
 
 def cost(tokens: TokenCount, prices: PriceList) -> Money:
@@ -42,6 +82,34 @@ def cost(tokens: TokenCount, prices: PriceList) -> Money:
         + tokens.output * prices.output_microeuro_per_mtoken
         + tokens.reasoning * prices.reasoning_microeuro_per_mtoken
     )
+
+
+class Quantities(NamedTuple):
+    """What is not counted in tokens."""
+
+    audio_ms: int = 0
+    documents: int = 0
+    images: int = 0
+
+
+def cost_of(quantities: Quantities, prices: PriceList) -> Money:
+    """The price of these, each by its unit; of audio, every started minute. Raises BadRequest for what is not sold."""
+    minutes = -(-quantities.audio_ms // MINUTE_MS)
+    return Money(
+        minutes * _sold(minutes, prices.audio_pico_euro_per_minute, "audio")
+        + quantities.documents * _sold(quantities.documents, prices.rerank_pico_euro_per_document, "rerank")
+        + quantities.images * _sold(quantities.images, prices.image_pico_euro_each, "images")
+    )
+
+
+def _sold(count: int, price: int | None, what: str) -> int:
+    if price is None and count:
+        raise BadRequest(
+            f"There is no price for {what}, so it is not sold. Ask your operator to set one.",
+            code="not_sold",
+            param="model",
+        )
+    return price or 0
 
 
 def cost_max(input_tokens_max: int, output_tokens_max: int, prices: PriceList) -> Money:

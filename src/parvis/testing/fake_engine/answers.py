@@ -46,9 +46,13 @@ class Choice(NamedTuple):
     tool: str | None = None
     echo: bool = False
     """`fixed` are the request's words, and the reasoning says them too."""
+    think: bool = False
+    """The reasoning stands in the text, between marks."""
 
     def token(self, i: int) -> tuple[Part, str]:
         """The i-th token: where it belongs, and its text."""
+        if i < self.reasoning and self.think:
+            return "content", {0: " <think>", self.reasoning - 1: " </think>"}.get(i, piece(self.seed, i))
         if i < self.reasoning:
             return "reasoning", self.fixed[i % len(self.fixed)] if self.echo and self.fixed else piece(self.seed, i)
         if self.fixed is None:
@@ -57,7 +61,8 @@ class Choice(NamedTuple):
 
     def text(self, part: Part) -> str:
         """All the text of one part."""
-        wanted = range(self.reasoning) if part == "reasoning" else range(self.reasoning, self.tokens)
+        apart = 0 if self.think else self.reasoning
+        wanted = range(apart) if part == "reasoning" else range(apart, self.tokens)
         return "".join(text for kind, text in map(self.token, wanted) if kind == part)
 
     def call_id(self) -> str:
@@ -162,7 +167,7 @@ def _choice(number: int, seed: int, body: Json, orders: Commands) -> Choice:
     tool = tools[0]["function"] if tools else None
     fixed = _fixed_text(seed, tool, body, orders)
     wanted = orders.reason + (orders.tokens if fixed is None else len(fixed))
-    cap = body.get("max_completion_tokens") or body.get("max_tokens")
+    cap = None if orders.runaway else body.get("max_completion_tokens") or body.get("max_tokens")
     tokens = wanted if cap is None else min(wanted, cap)
     done = "tool_calls" if tool else "stop"
     return Choice(
@@ -174,6 +179,7 @@ def _choice(number: int, seed: int, body: Json, orders: Commands) -> Choice:
         fixed=fixed,
         tool=tool["name"] if tool else None,
         echo=orders.echo and not tool,
+        think=orders.think,
     )
 
 

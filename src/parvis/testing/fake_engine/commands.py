@@ -24,6 +24,10 @@ class Commands(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Answer an object that fits the request's JSON schema, or a small one."""
     echo: bool = False
     """Say the request's own words again, as the answer and as the reasoning, each word a token."""
+    think: bool = False
+    """Leave the reasoning in the text, between `<think>` and `</think>`, each of which is one of its tokens."""
+    runaway: bool = False
+    """Go on beyond `max_tokens`."""
     bundle: int = 1
     """Tokens in one streamed event: a busy engine sends several."""
 
@@ -64,8 +68,28 @@ class Commands(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Leave the opening chunk out, as llama.cpp does when its first token is half a character."""
     no_usage: bool = False
     """Leave usage out everywhere."""
+    no_reasoning_usage: bool = False
+    """Leave reasoning out of usage."""
     wrong_usage: int | None = None
     """Claim N completion tokens at the end."""
+    wrong_running: int | None = None
+    """Claim N completion tokens while it runs; of llama.cpp, at the end too."""
+    wrong_prompt: int | None = None
+    """Claim N prompt tokens, wherever it counts."""
+    negative_usage: bool = False
+    """Claim one completion token less than none, wherever it counts."""
+    half_usage: bool = False
+    """Claim half a completion token too many, wherever it counts."""
+    huge_usage: bool = False
+    """Claim more tokens than JSON's readers can count, wherever it counts."""
+    text_usage: bool = False
+    """Claim a text in place of a number, wherever it counts."""
+    cached_above: bool = False
+    """Claim that more of the prompt was cached than it has."""
+    reasoning_above: bool = False
+    """Claim more reasoning than the completion has."""
+    falling: bool = False
+    """Count down while it runs."""
     quote: bool = False
     """Quote the whole request in every error, and in what is no JSON."""
 
@@ -75,6 +99,10 @@ class Faults(Commands, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     health_status: int = 200
     """What `GET /health` answers."""
+    miscount: int = 0
+    """How many generated tokens too many `GET /metrics` tells."""
+    no_tokenizer: bool = False
+    """Know nothing of `POST /tokenize`."""
 
 
 _FLAGS = frozenset(name for name, kind in Commands.__annotations__.items() if kind is bool)

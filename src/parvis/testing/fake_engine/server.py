@@ -26,6 +26,8 @@ BACKLOG = 4096
 CONTEXT_TOKENS_MAX = 131_072
 STDIN = 0
 _JSON = "application/json"
+OPENING = "<chat>"
+"""How a prompt begins that llama.cpp's template made."""
 _PREFIXES = {"/v1/chat/completions": "chatcmpl", "/v1/completions": "cmpl", "/v1/embeddings": "embd"}
 
 
@@ -74,6 +76,8 @@ class FakeEngine:
         self._faults = Faults()
         self._running = 0
         self._waiting = 0
+        self._read = self._made = 0
+        """Tokens of prompts that were not cached, and of answers, as `GET /metrics` tells them."""
         self._slots = asyncio.Semaphore(options.slots or sys.maxsize)
         self._pages: dict[str, Callable[[], tuple[int, str, bytes]]] = {
             "GET /health": self._health,
@@ -118,6 +122,7 @@ class FakeEngine:
             record.cancel()
             raise
         finally:
+            self._made += record.tokens_made
             record.end()
 
     def _record(self, request: Request) -> Record:
@@ -169,6 +174,7 @@ class FakeEngine:
     async def _generate(self, job: Job) -> None:
         shape = self._shape(job)
         answer = answers.answer(job.body, job.orders)
+        self._read += self._prompt_read(answer.prompt_tokens)
         if job.fields.stream:
             await stream(job, shape, answer)
         else:
@@ -194,28 +200,40 @@ class FakeEngine:
             # A completion asks by a number, of which 0 means the chosen token alone; a chat by true.
             logprobs=None if fields.logprobs is None or fields.logprobs is False else alternatives,
             quote=_quoted(job.body, job.orders),
+            orders=job.orders,
         )
+
+    def _prompt_read(self, prompts: tuple[int, ...]) -> int:
+        """vLLM counts all of a prompt, llama.cpp what it computed of it."""
+        cached = answers.CACHED_SHARE if self._options.flavour == "llamacpp" else sys.maxsize
+        return sum(prompt - prompt // cached for prompt in prompts)
 
     async def _embed(self, job: Job) -> None:
         vectors = list(answers.embeddings(job.body))
         counted = sum(answers.prompt_tokens(job.body))
+        self._read += counted
         as_base64 = job.fields.encoding_format == "base64"
         body = shapes.embedding_body(self._shape(job), vectors, counted, as_base64=as_base64)
         await job.out.whole(200, _JSON, body)
 
     async def _tokenize(self, job: Job) -> None:
+        if self._faults.no_tokenizer:
+            raise RefusedError(404, "Not Found")
         if self._options.flavour == "llamacpp":
             ids = answers.token_ids(job.body.get("content", ""))
-            special = 0 if job.body.get("add_special") else answers.SPECIAL_TOKENS
+            text = job.body.get("content", "")
+            # What the template gave has its special tokens.
+            special = 0 if job.body.get("add_special") and not text.startswith(OPENING) else answers.SPECIAL_TOKENS
             body: Json = {"tokens": ids[special:]}
         else:
-            ids = answers.token_ids(" ".join(answers.texts(job.body)))
+            special = 0 if job.body.get("add_special_tokens", True) else answers.SPECIAL_TOKENS
+            ids = answers.token_ids(" ".join(answers.texts(job.body)))[special:]
             body = {"count": len(ids), "max_model_len": CONTEXT_TOKENS_MAX, "tokens": ids, "token_strs": None}
         await job.out.whole(200, _JSON, msgspec.json.encode(body))
 
     async def _apply_template(self, job: Job) -> None:
         """llama.cpp's text of a prompt: it has as many words as the chat is charged tokens."""
-        prompt = " ".join(["<chat>", *answers.texts(job.body), "<end>", "<answer>"])
+        prompt = " ".join([OPENING, *answers.texts(job.body), "<end>", "<answer>"])
         await job.out.whole(200, _JSON, msgspec.json.encode({"prompt": prompt}))
 
     # Pages, answered at once
@@ -249,10 +267,16 @@ class FakeEngine:
 
     def _metrics(self) -> tuple[int, str, bytes]:
         label = f'{{model_name="{self._options.models[0]}"}}'
-        running, waiting = f"vllm:num_requests_running{label}", f"vllm:num_requests_waiting{label}"
+        told = {
+            f"vllm:num_requests_running{label}": self._running,
+            f"vllm:num_requests_waiting{label}": self._waiting,
+            f"vllm:prompt_tokens_total{label}": self._read,
+            f"vllm:generation_tokens_total{label}": self._made + self._faults.miscount,
+        }
         if self._options.flavour == "llamacpp":
-            running, waiting = "llamacpp:requests_processing", "llamacpp:requests_deferred"
-        lines = f"{running} {self._running}\n{waiting} {self._waiting}\n"
+            names = ("requests_processing", "requests_deferred", "prompt_tokens_total", "tokens_predicted_total")
+            told = {f"llamacpp:{name}": value for name, value in zip(names, told.values(), strict=True)}
+        lines = "".join(f"{name} {value}\n" for name, value in told.items())
         return 200, "text/plain; version=0.0.4", lines.encode()
 
 

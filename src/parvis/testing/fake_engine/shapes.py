@@ -27,6 +27,7 @@ _VLLM_ERRORS = {
     429: "RateLimitError",
 }
 _LLAMA_ERRORS = {400: "invalid_request_error", 401: "authentication_error", 404: "not_found_error"}
+HUGE = 2**70
 TOLD_TO_FAIL = "The fake engine was told to fail."
 GARBAGE = b'{"id":"chatcmpl-garbage","choices":[{"index":0,"del'
 
@@ -50,6 +51,8 @@ class Shape(NamedTuple):
     """Alternatives for each token; None for no log-probabilities."""
     quote: bytes = b""
     """What errors say again of the request."""
+    orders: Commands = Commands()
+    """What counts must claim."""
 
     @property
     def newer_vllm(self) -> bool:
@@ -99,18 +102,39 @@ def usage(shape: Shape, answer: Answer, orders: Commands) -> Json:
         "llamacpp": ("completion_tokens", "prompt_tokens", "total_tokens"),
     }.get(shape.flavour, tuple(counted))
     written: Json = {key: counted[key] for key in order}
-    written["prompt_tokens_details"] = {"cached_tokens": answer.cached_tokens}
-    if shape.flavour != "llamacpp":
-        written["completion_tokens_details"] = {"reasoning_tokens": answer.reasoning}
-    return written
+    written["prompt_tokens_details"] = {"cached_tokens": prompt + 1 if orders.cached_above else answer.cached_tokens}
+    if shape.flavour != "llamacpp" and not (orders.no_reasoning_usage or orders.think):
+        reasoning = completion + 1 if orders.reasoning_above else answer.reasoning
+        written["completion_tokens_details"] = {"reasoning_tokens": reasoning}
+    return claimed(written, orders, "prompt_tokens", "completion_tokens")
 
 
-def timings(answer: Answer, choice: Choice, done: int) -> Json:
+def claimed(counted: Json, orders: Commands, prompt: str, completion: str) -> Json:
+    """A count with the lies that were ordered, under these names."""
+    lies: tuple[tuple[object, str, object], ...] = (
+        (orders.wrong_prompt is not None, prompt, orders.wrong_prompt),
+        (orders.negative_usage, completion, -1),
+        (orders.half_usage, completion, counted[completion] + 0.5),
+        (orders.huge_usage, completion, HUGE),
+        (orders.text_usage, completion, "many"),
+    )
+    return counted | {name: lie for told, name, lie in lies if told}
+
+
+def running_claim(done: int, choice: Choice, orders: Commands) -> int:
+    """The completion tokens that are claimed while an answer runs."""
+    if orders.falling:
+        return choice.tokens - done
+    return done if orders.wrong_running is None else orders.wrong_running
+
+
+def timings(shape: Shape, answer: Answer, choice: Choice, done: int) -> Json:
     """llama.cpp's account of one choice, which has computed so many tokens; each has a slot of its own."""
     prompt = answer.prompt_tokens[choice.number * len(answer.prompt_tokens) // len(answer.choices)]
     cached = prompt // CACHED_SHARE
     read = {"cache_n": cached, "prompt_n": prompt - cached, "prompt_ms": 1.5}
-    return read | {"predicted_n": done, "predicted_ms": 2.5}
+    predicted = running_claim(done, choice, shape.orders)
+    return claimed(read | {"predicted_n": predicted, "predicted_ms": 2.5}, shape.orders, "prompt_n", "predicted_n")
 
 
 def whole(shape: Shape, answer: Answer, orders: Commands) -> bytes:
@@ -120,7 +144,7 @@ def whole(shape: Shape, answer: Answer, orders: Commands) -> bytes:
     extra: Json = {} if orders.no_usage else {"usage": usage(shape, answer, orders)}
     if shape.flavour == "llamacpp":
         last = answer.choices[-1]
-        extra["timings"] = timings(answer, last, last.tokens)
+        extra["timings"] = timings(shape, answer, last, last.tokens)
     choices = [_whole_choice(shape, choice) for choice in answer.choices]
     kind = "chat.completion" if shape.chat else "text_completion"
     return msgspec.json.encode(shape.envelope(kind, choices, **extra))
@@ -173,6 +197,7 @@ def embedding_body(shape: Shape, vectors: list[list[float]], prompt_tokens: int,
         for index, vector in enumerate(vectors)
     ]
     counted = {"prompt_tokens": prompt_tokens, "total_tokens": prompt_tokens}
+    counted = claimed(counted, shape.orders, "prompt_tokens", "prompt_tokens")
     body = {"id": shape.id, "object": "list", "created": shape.created, "model": shape.model, "data": data}
     return msgspec.json.encode(body | {"usage": counted})
 

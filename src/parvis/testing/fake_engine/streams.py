@@ -10,7 +10,17 @@ from typing import NamedTuple
 
 from parvis.testing.fake_engine.answers import Answer, Choice, Json
 from parvis.testing.fake_engine.commands import Commands
-from parvis.testing.fake_engine.shapes import GARBAGE, TOLD_TO_FAIL, Shape, error_json, logprobs_of, timings, usage
+from parvis.testing.fake_engine.shapes import (
+    GARBAGE,
+    TOLD_TO_FAIL,
+    Shape,
+    claimed,
+    error_json,
+    logprobs_of,
+    running_claim,
+    timings,
+    usage,
+)
 
 
 class Event(NamedTuple):
@@ -59,15 +69,16 @@ def _opening(shape: Shape, answer: Answer, choice: Choice) -> bytes:
 def _running(shape: Shape, answer: Answer, choice: Choice, done: int) -> Json:
     """What is counted so far, of this choice and its prompt alone: vLLM's usage, llama.cpp's timings."""
     if shape.timings_running and done:
-        return {"timings": timings(answer, choice, done)}
+        return {"timings": timings(shape, answer, choice, done)}
     if not shape.usage_running:
         return {}
     per_prompt = len(answer.choices) // len(answer.prompt_tokens)
     prompt = answer.prompt_tokens[choice.number // per_prompt]
-    told: Json = {"prompt_tokens": prompt, "total_tokens": prompt + done, "completion_tokens": done}
-    if shape.newer_vllm:
+    counted = running_claim(done, choice, shape.orders)
+    told: Json = {"prompt_tokens": prompt, "total_tokens": prompt + counted, "completion_tokens": counted}
+    if shape.newer_vllm and not (shape.orders.think or shape.orders.no_reasoning_usage):
         told["completion_tokens_details"] = {"reasoning_tokens": min(done, choice.reasoning)}
-    return {"usage": told}
+    return {"usage": claimed(told, shape.orders, "prompt_tokens", "completion_tokens")}
 
 
 def _call(shape: Shape, answer: Answer, choice: Choice, done: int) -> bytes:
@@ -111,10 +122,10 @@ def _ending(shape: Shape, answer: Answer, orders: Commands) -> Iterator[Event]:
         if not _finishes_with_token(shape, choice):
             extra = _running(shape, answer, choice, choice.tokens)
             if llama and not alone:
-                extra = account | {"timings": timings(answer, choice, choice.tokens)}
+                extra = account | {"timings": timings(shape, answer, choice, choice.tokens)}
             yield Event(shape.chunk([shape.delta(choice.number, empty, choice.finish_reason)], **extra))
     if alone and llama:
         last = answer.choices[-1]
-        account["timings"] = timings(answer, last, last.tokens)
+        account["timings"] = timings(shape, answer, last, last.tokens)
     if alone:
         yield Event(shape.chunk([], **account))

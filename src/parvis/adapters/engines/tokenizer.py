@@ -1,0 +1,115 @@
+"""The tokens of a text or a chat, as the engine that serves the model counts them.
+
+llama.cpp and vLLM (and what speaks as they do) have `POST /tokenize`, each with fields of its own; llama.cpp's takes
+texts alone and has its template apart. Sources: llama.cpp's server documentation, vLLM's `TokenizeChatRequest` and
+`TokenizeCompletionRequest`.
+"""
+
+from msgspec import DecodeError, Raw, Struct, json
+from msgspec.structs import replace
+
+from parvis.adapters.engines.asking import ask
+from parvis.adapters.engines.shaping import plain_messages
+from parvis.adapters.engines.tool_prompt import with_tools_in_prompt
+from parvis.adapters.engines.upstream import Upstreams
+from parvis.domain.fleet.replica import EngineKind, Replica
+from parvis.wire.chat_shapes import ChatBody
+
+Prompt = ChatBody | tuple[str, ...]
+"""A chat, or texts that belong to no chat."""
+TOKENIZE, APPLY_TEMPLATE = b"/tokenize", b"/apply-template"
+
+_WHOLE_PROMPT: dict[str, object] = {"add_special": True, "parse_special": True}
+"""As llama.cpp reads what its template gave."""
+
+
+class _Tokens(Struct):
+    """vLLM says how many, llama.cpp which."""
+
+    tokens: list[Raw] = []
+    count: int = -1
+
+
+class _Templated(Struct):
+    prompt: str
+
+
+_read_tokens = json.Decoder(_Tokens).decode
+_read_prompt = json.Decoder(_Templated).decode
+
+
+class Tokenizer:
+    """Asks the replica that is named. Nobody waits long for it, and it never raises a Failure."""
+
+    def __init__(self, upstreams: Upstreams) -> None:
+        self._upstreams = upstreams
+
+    async def count(self, replica: Replica, engine_model: str, text: str) -> int | None:
+        """Tokens of the text alone, without template or marks; None where the replica does not say.
+
+        Never more than the text has bytes, whatever it says.
+        """
+        if not text:
+            return 0
+        counted = await self._count(replica, _question(replica.kind, engine_model, text))
+        return None if counted is None else min(counted, len(text.encode()))
+
+    async def count_prompt(self, replica: Replica, engine_model: str, prompt: Prompt) -> int | None:
+        """Of a chat, or of all texts together; None as above."""
+        if isinstance(prompt, ChatBody):
+            return await self.count_chat(replica, engine_model, prompt)
+        total = 0
+        for text in prompt:
+            tokens = await self.count(replica, engine_model, text)
+            if tokens is None:
+                return None
+            total += tokens
+        return total
+
+    async def count_chat(self, replica: Replica, engine_model: str, chat: ChatBody) -> int | None:
+        """Tokens of the prompt that the engine makes of a chat, its template and tools included; None as above."""
+        match replica.kind:
+            case EngineKind.LLAMA_CPP:
+                fresh = replace(chat, messages=plain_messages(chat.messages))
+                if fresh.tools:
+                    with_tools_in_prompt(fresh)
+                told = await self._ask(replica, APPLY_TEMPLATE, {"messages": fresh.messages})
+                try:
+                    prompt = None if told is None else _read_prompt(told).prompt
+                except (DecodeError, UnicodeDecodeError):
+                    return None
+                return None if prompt is None else await self._count(replica, _WHOLE_PROMPT | {"content": prompt})
+            case EngineKind.VLLM:
+                asked: dict[str, object] = {"model": engine_model, "messages": chat.messages}
+                if chat.tools:
+                    asked["tools"] = chat.tools
+                return await self._count(replica, asked)
+            case EngineKind.OPENAI:
+                return None
+
+    async def _count(self, replica: Replica, asked: dict[str, object]) -> int | None:
+        told = await self._ask(replica, TOKENIZE, asked)
+        try:
+            tokens = None if told is None else _read_tokens(told)
+        except (DecodeError, UnicodeDecodeError):
+            return None
+        if tokens is None:
+            return None
+        return tokens.count if tokens.count >= 0 else len(tokens.tokens)
+
+    async def _ask(self, replica: Replica, path: bytes, asked: dict[str, object]) -> bytes | None:
+        pool = self._upstreams.pool(replica)
+        return await ask(pool, pool.request(path, replica.api_key, "tokenize", json.encode(asked)))
+
+
+def _question(kind: EngineKind, engine_model: str, text: str) -> dict[str, object]:
+    """A server that is known by address only is asked in both ways at once."""
+    vllm: dict[str, object] = {"model": engine_model, "prompt": text, "add_special_tokens": False}
+    llama_cpp: dict[str, object] = {"content": text, "add_special": False}
+    match kind:
+        case EngineKind.VLLM:
+            return vllm
+        case EngineKind.LLAMA_CPP:
+            return llama_cpp
+        case EngineKind.OPENAI:
+            return vllm | llama_cpp
