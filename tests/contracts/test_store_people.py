@@ -1,15 +1,12 @@
 """What is promised of people, kept by SQLite and by PostgreSQL in both realms."""
 
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, text
 
-from parvis.adapters.store.address import read_address
 from parvis.adapters.store.columns import metadata
-from parvis.adapters.store.migrate import migrate
 from parvis.adapters.store.people import SqlPeople
 from parvis.adapters.store.people_tables import TABLES
 from parvis.adapters.store.store import SqlStore
@@ -18,41 +15,10 @@ from parvis.flows.people_store import PeopleStore
 from parvis.flows.store import Store
 from parvis.testing import people_places_suite, people_recovery_suite, people_suite
 from parvis.testing.people_suite import settle_people
-from parvis.testing.postgres import new_database, postgres
 
 
-@pytest.fixture(scope="module")
-def migrated() -> Iterator[str]:
-    """One database for all: emptying it is faster than making another."""
-    with postgres() as server:
-        url = new_database(server)
-        migrate(url)
-        yield url
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with all tables and nothing in them: copying it is faster than migrating another."""
-    path = tmp_path_factory.mktemp("template") / "store.db"
-    migrate(f"sqlite:///{path}")
-    return path
-
-
-def emptied(url: str) -> str:
-    engine = create_engine(read_address(url))
-    with engine.begin() as connection:
-        connection.execute(text(f"TRUNCATE {', '.join(metadata.tables)} CASCADE"))
-    engine.dispose()
-    return url
-
-
-@pytest.fixture(params=("sqlite", "postgresql"))
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqlStore]:
-    if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("template"), tmp_path / "store.db")
-        url = f"sqlite:///{tmp_path}/store.db"
-    else:
-        url = emptied(request.getfixturevalue("migrated"))
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[SqlStore]:
     opened = SqlStore(url)
     await opened.open()
     await settle_people(opened)

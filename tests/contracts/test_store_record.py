@@ -1,7 +1,6 @@
 """What is promised of the record and of repeated requests, kept by SQLite and by PostgreSQL."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 import pytest
 from sqlalchemy import Connection, text
@@ -10,24 +9,7 @@ from parvis.adapters.store.store import SqlStore
 from parvis.core.errors import Conflict
 from parvis.domain.audit.query import EntryQuery
 from parvis.flows.store import Store
-from parvis.testing.postgres import new_database, postgres
 from parvis.testing.record_suite import FORGERIES, LINE, PROMISES
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres() as url:
-        yield url
-
-
-@pytest.fixture(params=("sqlite", "postgresql"))
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqlStore]:
-    on_sqlite = request.param == "sqlite"
-    url = f"sqlite:///{tmp_path}/store.db" if on_sqlite else new_database(request.getfixturevalue("server"))
-    opened = SqlStore(url)
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 async def by_hand(store: SqlStore, statement: str) -> None:

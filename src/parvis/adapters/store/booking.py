@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
+from parvis.adapters.store.bulk import append, replace
+from parvis.adapters.store.ledger_tables import bookings
 from parvis.adapters.store.tables import accounts, transfers
 from parvis.core.errors import Conflict
 from parvis.core.money import Money
@@ -22,6 +24,9 @@ T = TypeVar("T")
 
 VALUES_MAX = 500
 """How many values one statement lists; both databases take many more."""
+
+_TRANSFER = ("kind", "reference", "debit", "credit", "amount", "at_unix_ms", "note", "booking")
+_ACCOUNT = ("tenant_id", "incarnation", "world", "balance")
 
 
 class Account(NamedTuple):
@@ -62,8 +67,24 @@ def balances(connection: Connection, names: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def book(connection: Connection, moved: Sequence[Transfer], touched: Iterable[Account], at_unix_ms: int) -> None:
-    """Write transfers and the balances after them; accounts that are new are opened.
+def next_booking(connection: Connection) -> int:
+    """The number of what this transaction books next. Writers take turns, so numbers are in the order of commits."""
+    grown = update(bookings).values(number=bookings.c.number + 1).returning(bookings.c.number)
+    number = connection.scalar(grown)
+    if number is None:
+        connection.execute(insert(bookings).values(id=1, number=1))
+        return 1
+    return int(number)
+
+
+def book(
+    connection: Connection,
+    moved: Sequence[Transfer],
+    touched: Iterable[Account],
+    at_unix_ms: int,
+    number: int | None = None,
+) -> None:
+    """Write transfers and the balances after them, under a number of `next_booking`; accounts that are new are opened.
 
     Raises Conflict, before anything is written, when an account that is not a world account would be
     negative.
@@ -75,7 +96,8 @@ def book(connection: Connection, moved: Sequence[Transfer], touched: Iterable[Ac
         change[transfer.debit] -= transfer.amount.pico_euro
         change[transfer.credit] += transfer.amount.pico_euro
     _move(connection, change, {account.name: account for account in touched})
-    connection.execute(insert(transfers), [_row(transfer, at_unix_ms) for transfer in moved])
+    booking = next_booking(connection) if number is None else number
+    append(connection, transfers, _TRANSFER, [_row(transfer, at_unix_ms, booking) for transfer in moved])
 
 
 def _move(connection: Connection, change: Counter[str], touched: dict[str, Account]) -> None:
@@ -84,30 +106,19 @@ def _move(connection: Connection, change: Counter[str], touched: dict[str, Accou
     for name, balance in after.items():
         if balance < 0 and not touched[name].world:
             raise Conflict(f"Account '{name}' holds {Money(before.get(name, 0))}, less than is taken from it.")
-    opened = [touched[name] for name in after if name not in before]
-    if opened:
-        connection.execute(insert(accounts), [_opened(account, after[account.name]) for account in opened])
-    changed = [{"of": name, "balance": after[name]} for name in after if name in before and change[name]]
-    if changed:
-        connection.execute(update(accounts).where(accounts.c.account == bindparam("of")), changed)
+    rows = [(*touched[name], str(balance)) for name, balance in after.items() if change[name] or name not in before]
+    replace(connection, accounts, ("account",), _ACCOUNT, rows)
 
 
-def _opened(account: Account, balance: int) -> dict[str, object]:
-    return {
-        "account": account.name,
-        "tenant_id": account.tenant_id,
-        "incarnation": account.incarnation,
-        "world": account.world,
-        "balance": balance,
-    }
-
-
-def _row(transfer: Transfer, at_unix_ms: int) -> dict[str, object]:
-    return {
-        "kind": transfer.kind,
-        "reference": transfer.reference,
-        "debit": transfer.debit,
-        "credit": transfer.credit,
-        "amount": transfer.amount.pico_euro,
-        "at_unix_ms": at_unix_ms,
-    }
+def _row(transfer: Transfer, at_unix_ms: int, booking: int) -> tuple[str | int, ...]:
+    amount = str(transfer.amount.pico_euro)
+    return (
+        transfer.kind.value,
+        transfer.reference,
+        transfer.debit,
+        transfer.credit,
+        amount,
+        at_unix_ms,
+        transfer.note,
+        booking,
+    )

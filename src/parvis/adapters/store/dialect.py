@@ -1,4 +1,4 @@
-"""Every difference between SQLite and PostgreSQL, in five entries.
+"""Every difference between SQLite and PostgreSQL, in six entries; `bulk` and `demands` have what is of rows in masses.
 
 Money is exact and unbounded on both. SQLite has no exact number beyond 64 bits (9.2 million euro in
 pico-euro), and what exceeds it silently becomes a float; so there an amount is its canonical decimal text.
@@ -84,6 +84,24 @@ class _TextSum:
 
     def finalize(self) -> str | None:
         return None if self._total is None else str(self._total)
+
+
+class Negated(GenericFunction[int]):
+    """An amount to be taken away in an `ExactSum`."""
+
+    name = "negated"
+    type = Pico()
+    inherit_cache = True
+
+
+@compiles(Negated, "postgresql")
+def _negate_numeric(element: Negated, compiler: SQLCompiler, **options: Any) -> str:
+    return f"(-{compiler.process(element.clauses, **options)})"
+
+
+@compiles(Negated, "sqlite")
+def _negate_text(element: Negated, compiler: SQLCompiler, **options: Any) -> str:
+    return f"('-' || {compiler.process(element.clauses, **options)})"
 
 
 # ------------------------------------------------------------------------------------------------- 3: engines
@@ -257,3 +275,17 @@ def _of_postgres(state: str | None) -> Verdict:
     if state in _POSTGRES_AGAIN:
         return Verdict.AGAIN
     return Verdict.CLASH if state.startswith("23") else Verdict.BUG
+
+
+# --------------------------------------------------------------------------------------------------- 6: the clock
+
+
+def clock_us(connection: Connection, own_unix_ms: int) -> int:
+    """Now, for what all gateways share: by PostgreSQL's clock, whichever machine asks; on SQLite by our own, the one.
+
+    Not when the transaction began: what waited for its turn happens now.
+    """
+    if connection.dialect.name != "postgresql":
+        return own_unix_ms * 1000
+    asked = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+    return int(connection.execute(asked).scalar_one())

@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 
 from parvis.adapters.store.columns import Words, metadata
+from parvis.adapters.store.demands import demands
 from parvis.adapters.store.dialect import Pico
 
 models = Table(
@@ -55,6 +56,16 @@ models = Table(
     Column("created_unix_s", BigInteger, nullable=False),
 )
 
+PRICES_SAID_LATER = (
+    "batch_input_microeuro_per_mtoken",
+    "batch_cached_microeuro_per_mtoken",
+    "batch_output_microeuro_per_mtoken",
+    "batch_reasoning_microeuro_per_mtoken",
+    "audio_pico_euro_per_minute",
+    "rerank_pico_euro_per_document",
+    "image_pico_euro_each",
+)
+"""NULL where a list does not say them: half, or not sold."""
 prices = Table(
     "prices",
     metadata,
@@ -65,6 +76,7 @@ prices = Table(
     Column("cached_microeuro_per_mtoken", BigInteger, nullable=False),
     Column("output_microeuro_per_mtoken", BigInteger, nullable=False),
     Column("reasoning_microeuro_per_mtoken", BigInteger, nullable=False),
+    *(Column(name, BigInteger) for name in PRICES_SAID_LATER),
 )
 
 accounts = Table(
@@ -77,6 +89,7 @@ accounts = Table(
     Column("balance", Pico, nullable=False),
     CheckConstraint("world OR balance >= 0", name="accounts_not_overdrawn"),
     Index("accounts_of_incarnation", "incarnation"),
+    Index("accounts_of_tenant", "tenant_id"),
 )
 
 transfers = Table(
@@ -88,8 +101,11 @@ transfers = Table(
     Column("credit", Text, ForeignKey("accounts.account"), nullable=False),
     Column("amount", Pico, nullable=False),
     Column("at_unix_ms", BigInteger, nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+    Column("booking", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("amount > 0", name="transfers_move_something"),
     CheckConstraint("debit <> credit", name="transfers_have_two_ends"),
+    Index("transfers_of_booking", "booking"),
 )
 
 incarnations = Table(
@@ -128,10 +144,17 @@ usage = Table(
     Column("written_off", Pico, nullable=False),
     Column("first_byte_ms", BigInteger, nullable=False),
     Column("total_ms", BigInteger, nullable=False),
+    Column("project_id", Text, nullable=False, server_default=""),
+    Column("owner_id", Text, nullable=False, server_default=""),
+    Column("budgets", Words, nullable=False, server_default="[]"),
+    Column("quarantined", Text, nullable=False, server_default=""),
+    Column("booking", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("request_id", name="usage_request_id"),
     CheckConstraint("input >= 0 AND cached >= 0 AND output >= 0 AND reasoning >= 0", name="usage_tokens_are_counts"),
     CheckConstraint("billed >= 0 AND written_off >= 0", name="usage_amounts"),
     CheckConstraint("estimated IN (0, 1)", name="usage_estimated"),
+    *demands("usage"),
+    Index("usage_of_booking", "booking"),
     Index("usage_newest", "started_unix_ms", "request_id"),
     Index("usage_newest_of_tenant", "tenant_id", "started_unix_ms", "request_id"),
 )
@@ -156,6 +179,7 @@ rollups = Table(
         name="rollups_are_counts",
     ),
     CheckConstraint("billed >= 0 AND written_off >= 0", name="rollups_amounts"),
+    *demands("rollups"),
 )
 
 data_keys = Table(

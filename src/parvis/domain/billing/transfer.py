@@ -10,10 +10,21 @@ class TransferKind(StrEnum):
     """Why money moved. With the request id (or the lease) it is unique."""
 
     CREDIT = "credit"
+    """Allowance to tenant: an order."""
     GRANT = "grant"
+    """Tenant to the lease of a gateway run."""
     SETTLE = "settle"
+    """Lease to revenue: what a request was billed."""
     WRITE_OFF = "write_off"
+    """Write-off to revenue: what a request cost beyond its bill."""
     RETURN = "return"
+    """Lease to tenant."""
+    LOST = "lost"
+    """Lease to tenant, of a run whose journal nobody can read any more: what cannot be known is never billed."""
+    REFUND = "refund"
+    """Revenue to tenant: a correction."""
+    EXPIRY = "expiry"
+    """Tenant to allowance: what was not spent of an order in its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +36,8 @@ class Transfer:
     debit: str
     credit: str
     amount: Money
+    note: str = ""
+    """Why, in the words of who did it by hand."""
 
     def __post_init__(self) -> None:
         if self.amount.pico_euro <= 0:
@@ -42,6 +55,14 @@ REVENUE = "revenue"
 def tenant_account(tenant_id: str) -> str:
     """What a tenant may still spend; never negative."""
     return f"tenant:{tenant_id}"
+
+
+def tenant_of_account(account: str) -> str:
+    """Whose account it is. Raises ValueError for another kind of account."""
+    kind, _, tenant_id = account.partition(":")
+    if kind != "tenant" or not tenant_id:
+        raise ValueError(f"{account!r} is not the account of a tenant")
+    return tenant_id
 
 
 def lease_account(tenant_id: str, incarnation: str) -> str:
