@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ from parvis.adapters.link.control_side import ControlLink, bind_link
 from parvis.adapters.link.gateway_side import GatewayLink
 from parvis.adapters.store.store import SqlStore
 from parvis.app.announcing import KEYS_AT_ONCE, USES_AT_ONCE, Announcer
-from parvis.core.money import Money
+from parvis.core.money import ZERO, Money
 from parvis.domain.catalog.builtin import entry
 from parvis.domain.identity.api_key import ApiKey, KeySecret
+from parvis.domain.quota.budget import LeaseAnswer
+from parvis.domain.quota.limit import FIRST_TIERS, NO_LIMITS, Limits, SubjectLimits
 from parvis.flows.ports import KeyUse, Snapshot
 
 HANG_S = 20.0
@@ -35,8 +38,8 @@ class House:
         self.announcer = Announcer(self.store, self.link, lambda: ())
         self.path = folder / "control.sock"
 
-    async def grant(self, _tenant: str, _run: str, amount: Money, _ask: str) -> Money:
-        return amount
+    async def grant(self, _account: str, _run: str, _need: Money, wanted: Money, _ask: str) -> LeaseAnswer:
+        return LeaseAnswer(wanted, ZERO)
 
     @asynccontextmanager
     async def gateway(self) -> AsyncIterator[Callable[[], Snapshot]]:
@@ -141,3 +144,38 @@ async def test_uses_that_cannot_be_written_wait(house: House) -> None:
     await house.store.open()
     await house.announcer.end()
     assert await house.store.uses([key(1).key_id]) == [KeyUse(key(1).key_id, 5, 100)]
+
+
+async def test_limits_come_before_whom_they_limit_and_go_when_they_are_taken_away(house: House) -> None:
+    narrow = SubjectLimits("key:1", "org", "t", Limits(monthly=Money.euro(5)))
+    tier = replace(FIRST_TIERS[0], tier_id="gold")
+    await house.store.put_limits(narrow)
+    await house.announcer.load()
+    house.announcer.begin()
+    other = SqlStore(house.url)
+    await other.open()
+    async with house.gateway() as known:
+        assert known().limits.get("key:1") == narrow.limits
+        tenant = await other.tenant("t")
+        assert tenant is not None
+        await other.put_tier(tier)
+        await other.put_tenant(replace(tenant, tier_id="gold"))
+        await until(lambda: known().limits.get("contract:t") == tier.limits)
+        await other.put_tier(replace(tier, limits=narrow.limits))
+        await until(lambda: known().limits.get("contract:t") == narrow.limits)
+        await other.put_limits(SubjectLimits("key:2", "org", "t", narrow.limits))
+        await other.add_key(key(2))
+        await until(lambda: opens(known(), key(2)))
+        assert known().limits.get("key:2") == narrow.limits  # it was told first
+        await other.put_limits(replace(narrow, limits=NO_LIMITS))
+        await until(lambda: known().limits.get("key:1") is None)
+    await other.close()
+
+
+async def test_limits_that_ended_while_another_acted_end_here_too(house: House) -> None:
+    narrow = SubjectLimits("key:1", "org", "t", Limits(concurrent_max=1))
+    await house.store.put_limits(narrow)
+    await house.announcer.load()
+    await house.store.put_limits(replace(narrow, limits=NO_LIMITS))
+    await house.announcer.load()
+    assert house.link.limited == []

@@ -8,7 +8,7 @@ import pytest
 from parvis.adapters.store.store import SqlStore
 from parvis.core.errors import Unavailable
 from parvis.core.money import Money
-from parvis.domain.billing.price import price_in_force
+from parvis.domain.billing.price import Quantities, cost_of, price_in_force
 from parvis.domain.billing.transfer import tenant_account
 from parvis.domain.catalog.builtin import entry
 from parvis.flows.catalogue import apply
@@ -69,6 +69,9 @@ async def test_the_first_prices_are_the_published_ones(store: SqlStore, mint: Mi
     assert prices.input_microeuro_per_mtoken == prices.cached_microeuro_per_mtoken == 900_000
     assert prices.output_microeuro_per_mtoken == 4_000_000
     assert prices.reasoning_microeuro_per_mtoken == 21_000_000
+    assert prices.batch_reasoning_microeuro_per_mtoken == 10_500_000
+    assert cost_of(Quantities(audio_ms=60_001, documents=1_000_000), prices) == Money.euro("4.02")
+    assert prices.image_pico_euro_each is None
 
 
 async def test_a_second_start_changes_nothing(store: SqlStore, mint: Mint) -> None:

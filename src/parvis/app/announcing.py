@@ -1,7 +1,7 @@
 """What gateways must know, followed in the store and told over the link; and the last uses that they tell in return.
 
-Keys and tenants are followed by the number of the last change: whoever made it, in this process or in another on the
-same database, every gateway knows of it a moment later. Catalogue and prices are few, and read as a whole.
+Keys, tenants and limits are followed by the number of the last change: whoever made it, in this process or in another
+on the same database, every gateway knows of it a moment later. Catalogue and prices are few, and read as a whole.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from typing import Any
 from parvis.adapters.link.control_side import ControlLink
 from parvis.core.errors import Failure
 from parvis.domain.fleet.replica import Replica
+from parvis.domain.quota.limit import NO_LIMITS
 from parvis.flows.ports import KeyUse
 from parvis.flows.store import Store
 
@@ -40,13 +41,18 @@ class Announcer:
         self._troubled: set[str] = set()
 
     async def load(self) -> None:
-        """Read all tenants and keys, page by page, whatever was known before. What changes meanwhile is read again."""
+        """Read limits, tenants and (page by page) keys, whatever was known before. What changes now is read again.
+
+        Keys and tenants are never gone; limits that were known and are in force no more are told as such.
+        """
         async with self._turn:
             self._version = await self._store.directory_version()
-            await self._link.change((), await self._store.tenants_in_force())
+            ended = dict.fromkeys(self._link.limited, NO_LIMITS)
+            await self._link.change(limits=ended | await self._store.limits_in_force())
+            await self._link.change(tenants=await self._store.tenants_in_force())
             after: str | None = None
             while page := await self._store.keys_in_force(after, KEYS_AT_ONCE):
-                await self._link.change(page, ())
+                await self._link.change(page)
                 after = page[-1].key_id
 
     def begin(self) -> None:
@@ -82,7 +88,7 @@ class Announcer:
         async with self._turn:
             if await self._store.directory_version() != self._version:
                 changes = await self._store.changes(self._version)
-                await self._link.change(changes.keys, changes.tenants)
+                await self._link.change(changes.keys, changes.tenants, dict(changes.limits))
                 self._version = changes.version
 
     async def _write_uses(self) -> None:

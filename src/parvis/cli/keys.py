@@ -8,6 +8,7 @@ import click
 
 from parvis.cli.asking import limit_option, said
 from parvis.cli.key_sync import sync
+from parvis.cli.limit_options import asked_limits, limit_options, said_limits
 from parvis.cli.operator_api import Json, operator_api
 from parvis.cli.output import output_option, print_done, print_one, print_rows, print_value
 from parvis.cli.spans import SPAN
@@ -54,12 +55,14 @@ def _terms(command: Command) -> Command:
 @click.option("--tenant", "tenant_id", help="Whose key [the only tenant].")
 @click.option("--owner", "owner_id", help="The user whose key it is, and with whom it goes [the tenant's own].")
 @_terms
+@limit_options
 @output_option
 @click.pass_context
 def create(ctx: click.Context, /, output: str, **asked: Any) -> None:
     """Make a key. It is shown this once and stored nowhere."""
+    limits = asked_limits(asked)
     with operator_api(ctx) as api:
-        made = api.post(_PATH, _form(asked))
+        made = api.post(_PATH, _form(asked) | ({"limits": limits} if limits else {}))
     if output in ("json", "yaml"):
         print_value(made, output)
         return
@@ -196,7 +199,7 @@ def _row(found: Json) -> Json:
 
 def _facts(found: Json) -> Json:
     facts = {name: value for name, value in _row(found).items() if name not in ("rotation", "schedule")}
-    return {**facts, "schedule": _said_schedule(found), **dict(_secrets(found))}
+    return {**facts, "limits": said_limits(found["limits"]), "schedule": _said_schedule(found), **dict(_secrets(found))}
 
 
 def _said_schedule(found: Json) -> str | None:

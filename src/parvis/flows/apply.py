@@ -23,12 +23,12 @@ from parvis.flows.organisations import default_project_id
 from parvis.flows.store import Store
 from parvis.flows.witness import Witness
 
-_BEFORE_MODELS = (Kind.ORGANISATION, Kind.TENANT, Kind.PROJECT)
+_BEFORE_MODELS = (Kind.TIER, Kind.ORGANISATION, Kind.TENANT, Kind.PROJECT)
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What a file says. Sheets name organisations, tenants, projects, keys, people and grants."""
+    """What a file says. Sheets name tiers, organisations, tenants, projects, keys, people and grants."""
 
     sheets: tuple[Sheet, ...] = ()
     models: tuple[Model, ...] = ()
@@ -50,7 +50,7 @@ async def difference(store: Store, mint: Mint, wanted: Declaration, *, prune: bo
     """What must happen, in the order in which it will. Raises BadRequest and Conflict for what cannot."""
     models = await catalogue.apply(store, wanted.models, mint.clock, dry_run=True)
     prices = await _prices(store, wanted.prices)
-    here = await present(store, mint.clock, {sheet.path[0] for sheet in wanted.sheets})
+    here = await present(store, mint.clock, {sheet.path[0] for sheet in wanted.sheets if sheet.kind is not Kind.TIER})
     known = {model.id: model for model in [*await store.models(), *wanted.models]}
     said = settled(wanted.sheets, here, known.values())
     changes = [change for change in plan(here, said, wanted.owned if prune else ()) if not _is_default(change)]

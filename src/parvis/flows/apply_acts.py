@@ -4,19 +4,23 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from parvis.core.errors import Conflict
+from parvis.core.money import Money
 from parvis.core.secret import Secret
 from parvis.domain.billing.price import PriceList
 from parvis.domain.catalog.model import Model
 from parvis.domain.identity.api_key import ApiKey
 from parvis.domain.identity.changes import Change, Kind, Sign
-from parvis.domain.identity.organisation import Standing
+from parvis.domain.identity.organisation import Exhaustion, Standing
 from parvis.domain.identity.person import Realm
 from parvis.domain.identity.place import Target
 from parvis.domain.identity.principal import Principal
 from parvis.domain.identity.role import Role
 from parvis.domain.identity.rotation import Schedule
 from parvis.domain.identity.scope import Endpoint, KeyScope
-from parvis.flows import catalogue, grants, organisations
+from parvis.domain.quota.limit import NO_LIMITS, Tier
+from parvis.domain.quota.limit_words import of_words
+from parvis.flows import catalogue, grants, limits, organisations
+from parvis.flows.declared import limits_named
 from parvis.flows.invitations import invite
 from parvis.flows.keys import KeyTerms, Mint, change_key, create_key, revoke_key, tenant_named
 from parvis.flows.organisations import Office, TenantChange
@@ -53,6 +57,7 @@ class Bench:
             await self._remove(change)
             return
         acts: dict[Kind, Callable[[Change], Awaitable[None]]] = {
+            Kind.TIER: self._tier,
             Kind.ORGANISATION: self._organisation,
             Kind.TENANT: self._tenant,
             Kind.PROJECT: self._project,
@@ -64,6 +69,30 @@ class Bench:
             Kind.GRANT: self._grant,
         }
         await acts[change.kind](change)
+        await self._limits(change)
+
+    async def _limits(self, change: Change) -> None:
+        """A new key has its own from the beginning."""
+        if (change.kind, change.sign) != (Kind.KEY, Sign.ADD):
+            for fact, subject in limits_named(change.kind, change.path, change.object_id).items():
+                wanted = _Said(change).words(fact)
+                if wanted is not None:
+                    await limits.set_limits(self._store, self._actor, subject, of_words(wanted))
+
+    async def _tier(self, change: Change) -> None:
+        [tier_id], said = change.path, _Said(change)
+        known = {tier.tier_id: tier for tier in await self._store.tiers()}
+        before = known.get(tier_id, Tier(tier_id, tier_id, tier_id, NO_LIMITS))
+        words, entry, priority = said.words("limits"), said.text("entry_credit_euro"), said.number("priority")
+        after = replace(
+            before,
+            name=said.text("name") or before.name,
+            name_fr=said.text("name_fr") or before.name_fr,
+            limits=before.limits if words is None else of_words(words),
+            priority=before.priority if priority is None else priority,
+            entry_credit=before.entry_credit if entry is None else Money.euro(entry),
+        )
+        await limits.put_tier(self._store, after)
 
     async def _model(self, change: Change) -> None:
         await catalogue.apply(self._store, [self._models[change.path[0]]], self._mint.clock)
@@ -98,6 +127,9 @@ class Bench:
             said.truth("credit_unlimited"),
         )
         await organisations.change_tenant(self._office, self._actor, tenant_id, rules)
+        way = said.text("exhaustion")
+        exhaustion = None if way is None else Exhaustion(way)
+        await limits.set_contract(self._store, self._actor, tenant_id, said.text("tier"), exhaustion)
         match said.text("standing"):
             case Standing.SUSPENDED:
                 await organisations.suspend_tenant(self._office, self._actor, tenant_id)
@@ -181,6 +213,10 @@ class _Said:
         found = self._facts.get(name)
         return tuple(str(word) for word in found) if isinstance(found, tuple) else None
 
+    def words(self, name: str) -> dict[str, object] | None:
+        found = self._facts.get(name)
+        return found if isinstance(found, dict) else None
+
     def numbers(self, name: str) -> tuple[int, ...] | None:
         found = self._facts.get(name)
         return tuple(int(number) for number in found) if isinstance(found, tuple) else None
@@ -210,6 +246,7 @@ def _terms(change: Change) -> KeyTerms:
         schedule=_schedule(said),
         project_id=said.text("project") or "",
         tags=said.texts("tags") or (),
+        limits=of_words(said.words("limits") or {}),
     )
 
 

@@ -4,6 +4,7 @@ from parvis.domain.identity.changes import Change, Kind, Sign
 from parvis.domain.identity.place import Target
 
 _OBJECTS = {
+    Kind.TIER: "tier",
     Kind.ORGANISATION: "organisation",
     Kind.TENANT: "tenant",
     Kind.PROJECT: "project",
@@ -22,7 +23,7 @@ _OTHERWISE = {
     (Kind.PROJECT, Sign.REMOVE): "project.archived",
 }
 """What pruning does to tenants and projects can be undone."""
-_NOBODYS = (Kind.MODEL, Kind.PRICE)
+_NOBODYS = (Kind.TIER, Kind.MODEL, Kind.PRICE)
 _IN_A_TENANT = (Kind.TENANT, Kind.PROJECT, Kind.KEY)
 
 

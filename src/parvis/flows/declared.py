@@ -12,6 +12,8 @@ from parvis.domain.identity.changes import Kind, Path, Sheet, twins
 from parvis.domain.identity.organisation import Organisation, Project, Standing, Tenant
 from parvis.domain.identity.person import Person, Realm, same_email
 from parvis.domain.identity.role import Grant
+from parvis.domain.quota.limit import NO_LIMITS, Level, Tier, subject
+from parvis.domain.quota.limit_words import euro_text, in_words
 from parvis.flows.store import Store
 
 BY_OPENID = "openid"
@@ -22,7 +24,7 @@ _LISTS = {
 
 
 async def present(store: Store, clock: Clock, organisation_ids: Collection[str]) -> list[Sheet]:
-    """All that lies in these organisations. Nothing that was removed or revoked is there."""
+    """All that lies in these organisations, and all tiers. Nothing that was removed or revoked is there."""
     tenants = [tenant for tenant in await store.tenants() if tenant.organisation_id in organisation_ids]
     sheets = [_of_organisation(o) for o in await store.organisations() if o.organisation_id in organisation_ids]
     sheets += [_of_tenant(tenant) for tenant in tenants]
@@ -31,9 +33,10 @@ async def present(store: Store, clock: Clock, organisation_ids: Collection[str])
     ]
     keys = [key for key in await store.keys() if key.active and key.organisation_id in organisation_ids]
     sheets += _of_keys(keys)
+    sheets = await _with_limits(store, sheets)
     for organisation_id in sorted(organisation_ids):
         sheets += await _of_people(store, clock, organisation_id)
-    return sheets
+    return [*map(_of_tier, await store.tiers()), *sheets]
 
 
 def settled(wanted: Sequence[Sheet], here: Sequence[Sheet], models: Iterable[Model]) -> list[Sheet]:
@@ -98,6 +101,44 @@ def _said(path: Path) -> str:
 # What is there
 
 
+def _of_tier(one: Tier) -> Sheet:
+    facts = {
+        "name": one.name,
+        "name_fr": one.name_fr,
+        "priority": one.priority,
+        "entry_credit_euro": euro_text(one.entry_credit),
+        "limits": in_words(one.limits),
+    }
+    return Sheet(Kind.TIER, (one.tier_id,), facts, one.tier_id)
+
+
+async def _with_limits(store: Store, sheets: Sequence[Sheet]) -> list[Sheet]:
+    """Each with what was set on it, and a tenant with what was agreed beside its tier."""
+    named = [limits_named(sheet.kind, sheet.path, sheet.object_id) for sheet in sheets]
+    held = await store.limits_set([subject for names in named for subject in names.values()])
+    return [
+        replace(
+            sheet, facts={**sheet.facts, **{fact: in_words(held.get(one, NO_LIMITS)) for fact, one in names.items()}}
+        )
+        for sheet, names in zip(sheets, named, strict=True)
+    ]
+
+
+def limits_named(kind: Kind, path: Path, object_id: str) -> dict[str, str]:
+    """The facts of a thing that are limits, and on which subject each is."""
+    match kind:
+        case Kind.ORGANISATION:
+            return {"limits": subject(Level.ORGANISATION, path[0])}
+        case Kind.TENANT:
+            return {"limits": subject(Level.TENANT, path[1]), "agreed": subject(Level.CONTRACT, path[1])}
+        case Kind.PROJECT:
+            return {"limits": subject(Level.PROJECT, path[2])}
+        case Kind.KEY:
+            return {"limits": subject(Level.KEY, object_id)}
+        case _:
+            return {}
+
+
 def _of_organisation(one: Organisation) -> Sheet:
     facts = {"name": one.name, "second_factor": one.second_factor, "standing": one.standing}
     return Sheet(Kind.ORGANISATION, (one.organisation_id,), facts, one.organisation_id)
@@ -111,6 +152,8 @@ def _of_tenant(one: Tenant) -> Sheet:
         "models_allowed": one.models_allowed,
         "models_denied": one.models_denied,
         "addresses": one.addresses,
+        "tier": one.tier_id,
+        "exhaustion": one.exhaustion,
     }
     return Sheet(Kind.TENANT, (one.organisation_id, one.tenant_id), facts, one.tenant_id)
 

@@ -18,7 +18,10 @@ from parvis.domain.catalog.rules import free_aliases
 from parvis.domain.identity.organisation import Tenant
 from parvis.flows.catalogue import PRICES_ALL, apply
 from parvis.flows.keys import Mint, NewKey, create_key
-from parvis.flows.store import CatalogueStore, IdentityStore, LedgerStore
+from parvis.flows.ledger_store import LedgerStore
+from parvis.flows.limit_store import LimitStore
+from parvis.flows.limits import first_tiers
+from parvis.flows.store import CatalogueStore, IdentityStore
 
 ORGANISATION_ID = "first"
 TENANT_ID = "first"
@@ -34,11 +37,17 @@ FIRST_PRICES = PriceList(
     cached_microeuro_per_mtoken=900_000,
     output_microeuro_per_mtoken=4_000_000,
     reasoning_microeuro_per_mtoken=21_000_000,
+    audio_pico_euro_per_minute=10_000_000_000,
+    rerank_pico_euro_per_document=4_000_000,
 )
-"""The published price list: 0.90 € for a million input tokens, 4 € for output, 21 € for reasoning."""
+"""The published price list: 0.90 € for a million input tokens, 4 € for output, 21 € for reasoning; batch half of that.
+
+A started minute of audio is 0.01 €, a million reranked documents 4 €. No price of an image was ever published: images
+are not sold until the operator sets one.
+"""
 
 
-class FirstStore(IdentityStore, CatalogueStore, LedgerStore, Protocol):
+class FirstStore(IdentityStore, CatalogueStore, LimitStore, LedgerStore, Protocol):
     """The ports that this story needs, of one store."""
 
 
@@ -61,6 +70,7 @@ async def first_start(
     added = await _models(store, mint, models)
     if not await store.prices():
         await store.add_prices(FIRST_PRICES)
+    await first_tiers(store)
     tenant = await _tenant(store, credit)
     return FirstStart(await _key(store, mint, tenant), added)
 

@@ -17,6 +17,10 @@ from parvis.domain.identity.patterns import meets, network_faults, pattern_fault
 from parvis.domain.identity.rotation import Schedule, schedule_faults
 from parvis.domain.identity.scope import ANYTHING, KeyScope, names_match
 from parvis.domain.identity.succession import first_secret, rescheduled
+from parvis.domain.quota.limit import NO_LIMITS, Level, Limits, subject
+from parvis.flows.limit_store import LimitStore
+from parvis.flows.limits import checked_limits, limits_of_place
+from parvis.flows.reach import place_of
 from parvis.flows.store import CatalogueStore, IdentityStore
 
 NAME_CHARS_MAX = 100
@@ -26,7 +30,7 @@ PAGE = 1000
 SWAPS_MAX = 10
 
 
-class KeyStore(IdentityStore, CatalogueStore, Protocol):
+class KeyStore(IdentityStore, CatalogueStore, LimitStore, Protocol):
     """The ports that making a key needs, of one store."""
 
 
@@ -57,6 +61,8 @@ class KeyTerms:
     project_id: str = ""
     tags: tuple[str, ...] = ()
     owner_id: str = ""
+    limits: Limits = NO_LIMITS
+    """Of a new key; later they are changed by who may limit (`parvis.flows.limits`)."""
 
 
 WITHOUT_BOUNDS = KeyTerms()
@@ -78,6 +84,9 @@ async def create_key(
         terms = replace(terms, scope=replace(terms.scope, models_allowed=tuple(models)))
     made = mint_key(mint, tenant, name, terms=terms)
     checked = await _checked(store, mint.clock, tenant, made.key)
+    if terms.limits != NO_LIMITS:  # before the key, so that it is never used without them
+        named = subject(Level.KEY, checked.key_id)
+        await store.put_limits(limits_of_place(named, place_of(tenant), checked_limits(terms.limits)))
     await store.add_key(checked)
     return NewKey(checked, made.text)
 

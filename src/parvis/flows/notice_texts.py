@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from parvis.core.money import Money
 from parvis.domain.identity.notice import Notice, NoticeKind
 
 
@@ -41,6 +42,17 @@ _ENGLISH = {
         "Somebody found the API key '{name}' ({key}) of tenant '{tenant}' and reported it. It was revoked at once.\n\n"
         "Find out where it was readable, look through the requests that it made, and make another key.",
     ),
+    NoticeKind.BUDGET_REACHED: Letter(
+        "'{name}' has spent {limit} this month",
+        "'{name}' ({subject}) of tenant '{tenant}' has spent {amount} in this month, and {limit} was to be told of.\n\n"
+        "The month ends on {ends}. Whoever may limit it can raise its budget, or lower it, at any time: at once "
+        "requests are served or refused by it.",
+    ),
+    NoticeKind.CREDIT_LOW: Letter(
+        "{amount} of credit is left to tenant '{tenant}'",
+        "Tenant '{tenant}' has {amount} of credit left; its last order was {limit}.\n\n"
+        "When it is spent, requests are refused. Ask your operator for credit before.",
+    ),
 }
 _FRENCH = {
     NoticeKind.ROTATION_DUE: Letter(
@@ -71,6 +83,17 @@ _FRENCH = {
         "révoquée aussitôt.\n\nCherchez où elle était lisible, relisez les requêtes qu'elle a faites, et créez une "
         "autre clé.",
     ),
+    NoticeKind.BUDGET_REACHED: Letter(
+        "« {name} » a dépensé {limit} ce mois-ci",
+        "« {name} » ({subject}) du tenant « {tenant} » a dépensé {amount} ce mois-ci ; vous vouliez être prévenu à "
+        "{limit}.\n\nLe mois se termine le {ends}. Qui peut fixer ses limites peut relever ou baisser ce budget à tout "
+        "moment : il s'applique aussitôt aux requêtes.",
+    ),
+    NoticeKind.CREDIT_LOW: Letter(
+        "Il reste {amount} de crédit au tenant « {tenant} »",
+        "Il reste {amount} de crédit au tenant « {tenant} » ; sa dernière commande était de {limit}.\n\n"
+        "Quand il sera épuisé, les requêtes seront refusées. Demandez du crédit à votre opérateur avant.",
+    ),
 }
 LETTERS = {"en": _ENGLISH, "fr": _FRENCH}
 
@@ -81,6 +104,9 @@ def letter(notice: Notice, language: str) -> Letter:
     facts = {
         "name": notice.name,
         "key": notice.subject,
+        "subject": notice.subject,
+        "amount": _amount(notice.amount_pico_euro),
+        "limit": _amount(notice.limit_pico_euro),
         "tenant": notice.tenant_id,
         "due": _day(notice.due_unix_ms),
         "ends": _day(notice.ends_unix_ms),
@@ -92,18 +118,30 @@ def event(notice: Notice) -> bytes:
     """A notice as the body of a webhook."""
     said = {
         "id": notice.notice_id,
-        "type": f"key.{notice.kind}",
+        "type": f"{'key' if notice.is_of_a_key else 'money'}.{notice.kind}",
         "created_at": _instant(notice.created_unix_ms),
         "data": {
             "organisation_id": notice.organisation_id,
             "tenant_id": notice.tenant_id,
-            "key_id": notice.subject,
-            "key_name": notice.name,
-            "due_at": _instant(notice.due_unix_ms),
+            **(_of_a_key(notice) if notice.is_of_a_key else _of_money(notice)),
             "ends_at": _instant(notice.ends_unix_ms),
         },
     }
     return json.dumps(said, ensure_ascii=False).encode()
+
+
+def _of_a_key(notice: Notice) -> dict[str, object]:
+    return {"key_id": notice.subject, "key_name": notice.name, "due_at": _instant(notice.due_unix_ms)}
+
+
+def _of_money(notice: Notice) -> dict[str, object]:
+    """Whole pico-euro: what was spent and the amount that was reached; of credit what is left and the last order."""
+    amounts = {"amount_pico_euro": notice.amount_pico_euro, "limit_pico_euro": notice.limit_pico_euro}
+    return {"subject": notice.subject, "name": notice.name, **amounts}
+
+
+def _amount(pico_euro: int | None) -> str:
+    return "-" if pico_euro is None else str(Money(pico_euro))
 
 
 def _instant(unix_ms: int | None) -> str | None:

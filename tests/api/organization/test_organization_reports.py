@@ -10,6 +10,7 @@ from openai import APIStatusError, PermissionDeniedError
 from parvis.core.money import Money
 from parvis.domain.catalog.model import Capability
 from parvis.domain.metering.records import Operation, UsageRecord
+from parvis.testing.store_suite import lent
 
 CHAT, EMBED = "smollm2-135m-instruct", "all-minilm-l6-v2"
 DAY_S = 86_400
@@ -36,7 +37,7 @@ async def used(town: Any, kit: Any) -> dict[str, list[UsageRecord]]:
     booked = {}
     for tenant_id in TENANTS:
         booked[tenant_id] = [request_of(kit, town.keys[tenant_id], number) for number in range(9)]
-        await town.desk.store.grant_lease(tenant_id, f"run-{tenant_id}", Money.euro(1), f"grant-{tenant_id}")
+        await lent(town.desk.store, tenant_id, f"run-{tenant_id}", Money.euro(1), f"grant-{tenant_id}")
         await town.desk.store.ingest(f"run-{tenant_id}", 9, booked[tenant_id])
     return booked
 

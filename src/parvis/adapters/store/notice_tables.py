@@ -3,6 +3,7 @@
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, UniqueConstraint
 
 from parvis.adapters.store.columns import metadata
+from parvis.adapters.store.dialect import Pico
 
 notices = Table(
     "notices",
@@ -17,6 +18,8 @@ notices = Table(
     Column("due_unix_ms", BigInteger),
     Column("ends_unix_ms", BigInteger),
     Column("created_unix_ms", BigInteger, nullable=False),
+    Column("amount_pico_euro", Pico),
+    Column("limit_pico_euro", Pico),
     UniqueConstraint("notice_id", name="notices_notice_id"),
     UniqueConstraint("kind", "subject", "moment_unix_ms", name="notices_once"),
 )

@@ -63,6 +63,13 @@ def _keys_to_tell(connection: Connection, now_unix_ms: int, limit: int) -> list[
 
 
 def _tell(connection: Connection, key_id: str, made: Sequence[Notice], now_unix_ms: int) -> int:
+    new = keep_notices(connection, made, now_unix_ms)
+    _lay_away(connection, key_id, now_unix_ms)
+    return new
+
+
+def keep_notices(connection: Connection, made: Sequence[Notice], now_unix_ms: int) -> int:
+    """Those that are not known yet, each with a dispatch to every target of its tenant; how many they were."""
     new = [notice for notice in made if not _is_known(connection, notice)]
     for notice in new:
         connection.execute(insert(notices).values(**asdict(notice)))
@@ -70,7 +77,6 @@ def _tell(connection: Connection, key_id: str, made: Sequence[Notice], now_unix_
         for target_id in connection.scalars(whose).all():
             waiting = asdict(Dispatch(notice.notice_id, target_id, next_unix_ms=now_unix_ms))
             connection.execute(insert(notice_dispatches).values(tenant_id=notice.tenant_id, **waiting))
-    _lay_away(connection, key_id, now_unix_ms)
     return len(new)
 
 
@@ -169,6 +175,8 @@ def _notice(row: Row[Any]) -> Notice:
         row.due_unix_ms,
         row.ends_unix_ms,
         row.created_unix_ms,
+        row.amount_pico_euro,
+        row.limit_pico_euro,
     )
 
 

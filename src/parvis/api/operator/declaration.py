@@ -3,19 +3,25 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from parvis.api.operator.money import Name as PriceName
-from parvis.api.operator.money import Price
+from parvis.api.operator.price_form import PriceFields
+from parvis.api.operator.tiers import PRIORITY_MAX
 from parvis.api.web.instants import read_instant
+from parvis.api.web.limit_shapes import Euro, LimitsForm
+from parvis.core.money import Money
 from parvis.domain.billing.price import PriceList
 from parvis.domain.identity.changes import Kind, Sheet
+from parvis.domain.identity.organisation import Exhaustion
 from parvis.domain.identity.person import checked_email, same_email
 from parvis.domain.identity.role import Role
 from parvis.domain.identity.rotation import DAY_MS, Schedule
 from parvis.domain.identity.scope import Endpoint
+from parvis.domain.quota.limit_words import euro_text, in_words
 from parvis.flows.catalogue import PRICES_ALL
 from parvis.flows.declared import BY_OPENID
+from parvis.flows.limits import checked_limits
 
 MANY = 1000
 Text = Annotated[str, Field(max_length=300)]
@@ -37,6 +43,36 @@ class Said(BaseModel):
         return {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
 
 
+class Limited(Said):
+    """A part of a file on which limits can be set. They are said as a whole; `{}` takes all of them away."""
+
+    limits: LimitsForm | None = None
+
+    def facts(self, *names: str) -> Facts:
+        return super().facts(*names) | self.limit_facts("limits")
+
+    def limit_facts(self, name: str) -> Facts:
+        """Raises BadRequest."""
+        form: LimitsForm | None = getattr(self, name)
+        return {} if form is None else {name: in_words(checked_limits(form.limits()))}
+
+
+class TierSaid(Limited):
+    """A class of contracts."""
+
+    id: Text
+    name: Text = ""
+    name_fr: Text = ""
+    priority: Annotated[StrictInt, Field(ge=0, le=PRIORITY_MAX)] = 0
+    entry_credit_euro: Euro = "0"
+
+    def sheet(self) -> Sheet:
+        facts = self.facts("name", "name_fr", "priority")
+        if "entry_credit_euro" in self.model_fields_set:
+            facts["entry_credit_euro"] = euro_text(Money.euro(self.entry_credit_euro))
+        return Sheet(Kind.TIER, (self.id,), facts)
+
+
 class RotationSaid(Said):
     """When a key's next secret is due, in days."""
 
@@ -49,7 +85,7 @@ class RotationSaid(Said):
         return tuple(days * DAY_MS for days in (self.every_days, self.overlap_days, self.notice_days, self.grace_days))
 
 
-class ProjectSaid(Said):
+class ProjectSaid(Limited):
     """A group of keys."""
 
     id: Text
@@ -57,7 +93,7 @@ class ProjectSaid(Said):
     archived: StrictBool = False
 
 
-class KeySaid(Said):
+class KeySaid(Limited):
     """A key, known by its name in its tenant. Its secret is never in a file."""
 
     name: Text
@@ -79,7 +115,7 @@ class KeySaid(Said):
         return facts
 
 
-class TenantSaid(Said):
+class TenantSaid(Limited):
     """A tenant, its rules, its projects and its keys."""
 
     id: Text
@@ -89,13 +125,17 @@ class TenantSaid(Said):
     models_allowed: Texts = []
     models_denied: Texts = []
     addresses: Texts = []
+    tier: Text = ""
+    exhaustion: Exhaustion = Exhaustion.CLIP
+    agreed: LimitsForm | None = None
+    """What was agreed beside the tier."""
     projects: Annotated[list[ProjectSaid], Field(max_length=MANY)] = []
     keys: Annotated[list[KeySaid], Field(max_length=MANY)] = []
 
     def sheets(self, organisation_id: str) -> Iterator[Sheet]:
         here = (organisation_id, self.id)
         rules = ("name", "standing", "credit_unlimited", "models_allowed", "models_denied", "addresses")
-        yield Sheet(Kind.TENANT, here, self.facts(*rules))
+        yield Sheet(Kind.TENANT, here, self.facts(*rules, "tier", "exhaustion") | self.limit_facts("agreed"))
         for project in self.projects:
             yield Sheet(Kind.PROJECT, (*here, project.id), project.facts("name", "archived"))
         for key in self.keys:
@@ -128,7 +168,7 @@ class PersonSaid(Said):
             yield Sheet(Kind.GRANT, (organisation_id, email, one.role, one.tenant))
 
 
-class OrganisationSaid(Said):
+class OrganisationSaid(Limited):
     """A customer with all that is its own."""
 
     id: Text
@@ -146,29 +186,16 @@ class OrganisationSaid(Said):
             yield from person.sheets(self.id)
 
 
-class PricesSaid(Said):
+class PricesSaid(Said, PriceFields):
     """A price list. It is never changed once it is there, so it has a name and a day."""
 
     version: PriceName
     model: PriceName = PRICES_ALL
     valid_from: Text
-    input_microeuro_per_mtoken: Price
-    cached_microeuro_per_mtoken: Price | None = None
-    output_microeuro_per_mtoken: Price
-    reasoning_microeuro_per_mtoken: Price
 
     def prices(self) -> PriceList:
         """Raises BadRequest for a day that is none."""
-        cached = self.cached_microeuro_per_mtoken
-        return PriceList(
-            version=self.version,
-            model_id=self.model,
-            valid_from_unix_ms=read_instant(self.valid_from, "valid_from") or 0,
-            input_microeuro_per_mtoken=self.input_microeuro_per_mtoken,
-            cached_microeuro_per_mtoken=self.input_microeuro_per_mtoken if cached is None else cached,
-            output_microeuro_per_mtoken=self.output_microeuro_per_mtoken,
-            reasoning_microeuro_per_mtoken=self.reasoning_microeuro_per_mtoken,
-        )
+        return self.price_list(self.version, self.model, read_instant(self.valid_from, "valid_from") or 0)
 
 
 class DeclarationForm(Said):
@@ -176,6 +203,7 @@ class DeclarationForm(Said):
 
     owns: list[Literal["tenants", "projects", "keys", "grants"]] = []
     """Of which kinds everything that the file does not name goes, with `prune`, where the file speaks of the place."""
+    tiers: Annotated[list[TierSaid], Field(max_length=MANY)] = []
     organisations: Annotated[list[OrganisationSaid], Field(max_length=MANY)] = []
     models: Annotated[list[Facts], Field(max_length=MANY)] = []
     prices: Annotated[list[PricesSaid], Field(max_length=MANY)] = []
@@ -185,4 +213,5 @@ class DeclarationForm(Said):
 
     def sheets(self) -> tuple[Sheet, ...]:
         """Raises BadRequest for an address or an instant that is none."""
-        return tuple(sheet for organisation in self.organisations for sheet in organisation.sheets())
+        customers = (sheet for organisation in self.organisations for sheet in organisation.sheets())
+        return (*(tier.sheet() for tier in self.tiers), *customers)

@@ -1,16 +1,20 @@
 """What may be said of a key in a body, and how a key with its rotation looks. Of both administration listeners."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from parvis.api.web.instants import read_instant, write_instant
+from parvis.api.web.limit_shapes import LimitsForm, words_shape
 from parvis.api.web.shapes import Json
 from parvis.domain.identity.api_key import ApiKey
 from parvis.domain.identity.rotation import SECOND_MS, Schedule
 from parvis.domain.identity.scope import ANY_MODEL, ENDPOINTS, Endpoint, KeyScope
+from parvis.domain.quota.limit import NO_LIMITS, Level, Limits, subject
 from parvis.flows.keys import KeyTerms
+from parvis.flows.limit_store import LimitStore
 from parvis.flows.rotation import RotationState, SecretStory
 
 MODELS_MAX = 200
@@ -58,6 +62,16 @@ class TermsForm(BaseModel):
         )
 
 
+class NewTermsForm(TermsForm):
+    """All that may be said of a new key: its own limits too, which later are changed where limits are."""
+
+    limits: LimitsForm = LimitsForm()
+
+    def terms(self, owner_id: str) -> KeyTerms:
+        """Raises BadRequest for an instant that is none, or limits that cannot be."""
+        return replace(super().terms(owner_id), limits=self.limits.limits())
+
+
 _SCOPE = {
     "models": "models_allowed",
     "models_denied": "models_denied",
@@ -82,8 +96,15 @@ class KeyChange(TermsForm):
         return replace(key, scope=replace(key.scope, **scope), **whole)
 
 
-def key_state_shape(key: ApiKey, state: RotationState) -> Json:
-    """A key without its digests, and where it stands in its rotation."""
+async def limits_of_keys(store: LimitStore, keys: Sequence[ApiKey]) -> list[Limits]:
+    """What was set on each of these keys itself."""
+    names = [subject(Level.KEY, key.key_id) for key in keys]
+    held = await store.limits_set(names)
+    return [held.get(named, NO_LIMITS) for named in names]
+
+
+def key_state_shape(key: ApiKey, state: RotationState, limits: Limits) -> Json:
+    """A key without its digests, with its own limits, and where it stands in its rotation."""
     scope, schedule = key.scope, key.schedule
     return {
         "object": "key",
@@ -98,6 +119,7 @@ def key_state_shape(key: ApiKey, state: RotationState) -> Json:
         "endpoints": list(scope.endpoints),
         "addresses": list(scope.addresses),
         "tags": list(key.tags),
+        "limits": words_shape(limits),
         "active": key.active,
         "created_at": write_instant(key.created_unix_ms),
         "ends_at": _instant(key.ends_unix_ms),

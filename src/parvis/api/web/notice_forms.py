@@ -15,8 +15,9 @@ from parvis.api.web.desk import FrontDesk, front_desk
 from parvis.api.web.instants import write_instant
 from parvis.api.web.queries import PageQuery
 from parvis.api.web.routes import Route, TheActor
-from parvis.api.web.shapes import Json, listing
+from parvis.api.web.shapes import Json, listing, money_shape
 from parvis.core.errors import Unavailable
+from parvis.core.money import Money
 from parvis.domain.identity.notice import Dispatch, Notice, NoticeTarget, TargetKind
 from parvis.domain.identity.permission import Permission as May
 from parvis.domain.identity.place import INSTALLATION, Target
@@ -98,8 +99,12 @@ def _notice_shape(notice: Notice, dispatches: list[Dispatch]) -> Json:
         "kind": notice.kind,
         "organisation_id": notice.organisation_id,
         "tenant_id": notice.tenant_id,
-        "key_id": notice.subject,
-        "key_name": notice.name,
+        "subject": f"key:{notice.subject}" if notice.is_of_a_key else notice.subject,
+        "name": notice.name,
+        "key_id": notice.subject if notice.is_of_a_key else None,
+        "key_name": notice.name if notice.is_of_a_key else None,
+        "amount": _amount(notice.amount_pico_euro),
+        "limit": _amount(notice.limit_pico_euro),
         "due_at": _instant(notice.due_unix_ms),
         "ends_at": _instant(notice.ends_unix_ms),
         "created_at": write_instant(notice.created_unix_ms),
@@ -128,6 +133,10 @@ def _target_shape(target: NoticeTarget) -> Json:
         "language": target.language,
         "created_at": write_instant(target.created_unix_ms),
     }
+
+
+def _amount(pico_euro: int | None) -> Json | None:
+    return None if pico_euro is None else money_shape(Money(pico_euro))
 
 
 def _instant(unix_ms: int | None) -> str | None:

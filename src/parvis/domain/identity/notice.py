@@ -1,4 +1,4 @@
-"""What the owners of a key are told, and where to. No secret is ever in it. Times are milliseconds since the epoch."""
+"""What owners of keys and budgets are told, and where to. No secret is ever in it. Times are milliseconds of Unix."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +21,10 @@ class NoticeKind(StrEnum):
     """Its last secret has ended, or the key as a whole."""
     KEY_REPORTED = "key_reported"
     """Somebody found the key and reported it: it was revoked."""
+    BUDGET_REACHED = "budget_reached"
+    """So much of a month's money was spent as somebody wanted to be told of."""
+    CREDIT_LOW = "credit_low"
+    """Of the credit of a tenant little is left."""
 
 
 class TargetKind(StrEnum):
@@ -40,15 +44,23 @@ class Notice:
     organisation_id: str
     tenant_id: str
     subject: str
-    """The id of the key."""
+    """The id of the key; of a budget what it limits, like `project:search`; of credit `tenant:acme-prod`."""
     name: str
-    """What the key was called."""
+    """What that was called."""
     moment_unix_ms: int
     """Whose coming made it."""
     due_unix_ms: int | None
     ends_unix_ms: int | None
-    """When the key stops working, or did."""
+    """When the key stops working, or did; of a budget, when its month ends."""
     created_unix_ms: int
+    amount_pico_euro: int | None = None
+    """What was spent, or of credit what is left; None of a key."""
+    limit_pico_euro: int | None = None
+    """The amount that was reached, or of credit the last order."""
+
+    @property
+    def is_of_a_key(self) -> bool:
+        return self.kind not in (NoticeKind.BUDGET_REACHED, NoticeKind.CREDIT_LOW)
 
 
 @dataclass(frozen=True, slots=True)

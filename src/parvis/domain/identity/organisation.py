@@ -16,6 +16,13 @@ class Standing(StrEnum):
     """For good. Its name stays in records."""
 
 
+class Exhaustion(StrEnum):
+    """What a tenant wants of a request that may be more than what is left: as in `parvis.domain.quota.limit`."""
+
+    CLIP = "clip"
+    REFUSE = "refuse"
+
+
 @dataclass(frozen=True, slots=True)
 class Organisation:
     """A customer: has the contract, the people and the way in which they sign in."""
@@ -44,6 +51,9 @@ class Tenant:
     addresses: tuple[str, ...] = ()
     """Networks from which its keys may be used; empty: from anywhere."""
     created_unix_ms: int = 0
+    tier_id: str = ""
+    """The class of its contract; empty: none, and only what was agreed limits it."""
+    exhaustion: Exhaustion = Exhaustion.CLIP
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,8 +50,18 @@ ANYONES = frozenset(
 )
 """What a person may do who was granted nothing."""
 
-_MEMBER = ANYONES | {May.MODELS_READ, May.TENANTS_READ}
-_BILLING = ANYONES | {May.TENANTS_READ, May.USAGE_READ, May.COSTS_READ, May.BALANCES_READ, May.PRICES_READ}
+_MEMBER = ANYONES | {May.MODELS_READ, May.TENANTS_READ, May.ESTIMATES_READ}
+_BILLING = ANYONES | {
+    May.TENANTS_READ,
+    May.LIMITS_READ,
+    May.USAGE_READ,
+    May.COSTS_READ,
+    May.BALANCES_READ,
+    May.PRICES_READ,
+    May.ESTIMATES_READ,
+    May.RECEIPTS_READ,
+    May.INVOICES_READ,
+}
 _AUDITOR = ANYONES | {
     May.ORGANISATIONS_READ,
     May.SIGN_IN_READ,
@@ -61,9 +71,12 @@ _AUDITOR = ANYONES | {
     May.GRANTS_READ,
     May.KEYS_READ,
     May.MODELS_READ,
+    May.LIMITS_READ,
     May.USAGE_READ,
     May.COSTS_READ,
     May.REQUESTS_READ,
+    May.RECEIPTS_READ,
+    May.INVOICES_READ,
     May.AUDIT_READ,
     May.REVIEWS_READ,
     May.NOTICES_READ,
@@ -72,8 +85,10 @@ _DEVELOPER = _MEMBER | {
     May.PROJECTS_READ,
     May.KEYS_READ,
     May.KEYS_WRITE,
+    May.LIMITS_READ,
     May.USAGE_READ,
     May.REQUESTS_READ,
+    May.RECEIPTS_READ,
     May.NOTICES_READ,
 }
 _TENANT_OWNER = (
@@ -82,6 +97,7 @@ _TENANT_OWNER = (
     | {
         May.TENANTS_WRITE,
         May.PROJECTS_WRITE,
+        May.LIMITS_WRITE,
         May.USERS_READ,
         May.USERS_WRITE,
         May.GRANTS_READ,

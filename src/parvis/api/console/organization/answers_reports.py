@@ -163,3 +163,26 @@ class Buckets(Shape, Generic[T]):
     data: list[Bucket[T]]
     has_more: bool
     next_page: str | None
+
+
+class Enforcement(Shape):
+    """Whether requests are refused now because the limit is reached."""
+
+    status: Literal["inactive", "enforcing"]
+
+
+class SpendLimit(Shape):
+    """No more than so many cents in a month."""
+
+    object: Literal["organization.spend_limit", "project.spend_limit"]
+    currency: Literal["EUR"]
+    interval: Literal["month"]
+    threshold_amount: int
+    enforcement: Enforcement
+
+
+class SpendLimitDeleted(Shape):
+    """There is no such limit any more."""
+
+    object: Literal["organization.spend_limit.deleted", "project.spend_limit.deleted"]
+    deleted: bool

@@ -15,6 +15,7 @@ from parvis.api.console.organization.answers import Deleted, IdList, NewServiceA
 from parvis.api.console.organization.asking import TheProject
 from parvis.api.console.organization.lists import MS_PER_S, ListQuery, id_list, unix_s, unix_s_or_none
 from parvis.api.console.organization.roles import project_role_name
+from parvis.api.web.limit_shapes import LimitsForm
 from parvis.api.web.shapes import Json
 from parvis.core.errors import BadRequest, NotFound
 from parvis.domain.identity.api_key import ApiKey
@@ -42,6 +43,8 @@ class ServiceAccountForm(BaseModel):
     name: str
     expires_in_seconds: int | None = Field(default=None, ge=1, le=EXPIRES_S_MAX)
     create_service_account_only: bool | None = None
+    limits: LimitsForm = LimitsForm()
+    """Ours: what the key itself may use."""
 
 
 async def all_keys(
@@ -89,7 +92,7 @@ async def create_account(
     seconds = form.expires_in_seconds
     ends = None if seconds is None else desk.clock.unix_ms() + seconds * MS_PER_S
     tenant = await tenant_named(desk.store, project.tenant_id)
-    terms = KeyTerms(project_id=project.project_id, ends_unix_ms=ends)
+    terms = KeyTerms(project_id=project.project_id, ends_unix_ms=ends, limits=form.limits.limits())
     made = await create_key(desk.store, desk.mint, tenant, form.name, terms=terms)
     await desk.announce()
     value = {

@@ -8,6 +8,7 @@ from parvis.api.console.organization import (
     project_users,
     projects,
     recovery,
+    spend_limits,
     usage,
     users,
 )
@@ -151,7 +152,8 @@ REPORTS = (
     Route("GET", f"{_TOP}/costs", usage.costs, May.COSTS_READ),
     Route("GET", f"{_TOP}/usage/completions", usage.completions, May.USAGE_READ),
     Route("GET", f"{_TOP}/usage/embeddings", usage.embeddings, May.USAGE_READ),
+    Route("GET", f"{_TOP}/usage/export", usage.file, May.USAGE_READ),
     *(Route("GET", f"{_TOP}/usage/{kind}", usage.nothing_used, May.USAGE_READ) for kind in usage.NOTHING_USED),
 )
 
-ROUTES = (*USERS, *INVITES, *PROJECTS, *PROJECT_USERS, *PROJECT_KEYS, *ADMIN_KEYS, *REPORTS)
+ROUTES = (*USERS, *INVITES, *PROJECTS, *PROJECT_USERS, *PROJECT_KEYS, *ADMIN_KEYS, *REPORTS, *spend_limits.ROUTES)

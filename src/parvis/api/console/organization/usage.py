@@ -15,6 +15,8 @@ from parvis.api.console.organization.answers_reports import (
     NoResult,
 )
 from parvis.api.console.organization.buckets import BucketQuery, WidthQuery, bucket_pages, grouped, splits
+from parvis.api.web.exports import ExportQuery, TableFile, export_usage
+from parvis.api.web.queries import ALL_GROUPS
 from parvis.api.web.routes import TheActor
 from parvis.api.web.shapes import Json
 from parvis.core.money import PICO_PER_EURO, Money
@@ -103,6 +105,11 @@ async def costs(
     )
     page = await usage_page(desk.store, question, query.limit)
     return bucket_pages(page, Width.DAY, lambda total: _cost(total, query.group_by))
+
+
+async def file(desk: TheDesk, actor: TheActor, query: Annotated[ExportQuery, Query()]) -> TableFile:
+    """Sums over the requests of all tenants that one may read, every group of them, as a CSV or Parquet file."""
+    return await export_usage(desk.store, await _tenant_ids(desk, actor, Permission.USAGE_READ), query, ALL_GROUPS)
 
 
 async def _used(
