@@ -26,12 +26,13 @@ from parvis.adapters.link.packing import (
     unpack_key,
     unpack_tenant,
 )
-from parvis.core.money import Money
+from parvis.core.money import ZERO, Money
 from parvis.domain.catalog.builtin import entry
 from parvis.domain.identity.api_key import ApiKey, KeySecret
 from parvis.domain.identity.organisation import Standing, Tenant
 from parvis.domain.identity.rotation import Schedule
 from parvis.domain.identity.scope import ENDPOINTS, KeyScope
+from parvis.domain.quota.budget import LeaseAnswer
 from parvis.flows.ports import KeyBook, KeyUse, Snapshot
 
 HANG_S = 20.0
@@ -150,8 +151,8 @@ async def until(true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def grant(_tenant: str, _run: str, amount: Money, _ask: str) -> Money:
-    return amount
+async def grant(_account: str, _run: str, _need: Money, wanted: Money, _ask: str) -> LeaseAnswer:
+    return LeaseAnswer(wanted, ZERO)
 
 
 def new_control(uses: list[KeyUse] | None = None) -> ControlLink:

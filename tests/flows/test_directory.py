@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from parvis.core.errors import NotAuthenticated, Unavailable
+from parvis.core.money import Money
 from parvis.core.secret import Secret
 from parvis.domain.billing.price import PriceList
 from parvis.domain.catalog.model import Capability, Model, ModelState
@@ -12,6 +13,7 @@ from parvis.domain.identity.api_key import ApiKey, KeySecret, secret_digest
 from parvis.domain.identity.key_text import write_key
 from parvis.domain.identity.organisation import Standing, Tenant
 from parvis.domain.identity.scope import KeyScope
+from parvis.domain.quota.limit import Limits, Metric, Rate, Window
 from parvis.flows.directory import STALE_S_MAX, KeysAtHand, SnapshotDirectory
 from parvis.flows.ports import KeyUse, Snapshot
 from parvis.flows.prepared import Doubt, prepare, reach
@@ -53,7 +55,7 @@ def model(model_id: str, *aliases: str, state: ModelState = ModelState.PRODUCTIO
 
 TENANT = Tenant("t", "org", "Test", credit_unlimited=True)
 SNAPSHOT = Snapshot(
-    1, PEPPER, KeysAtHand({KEY_ID: KEY}), {"t": TENANT}, (model("b", "default"), model("a")), (OLD, NEW), ()
+    1, PEPPER, KeysAtHand({KEY_ID: KEY}), {"t": TENANT}, {}, (model("b", "default"), model("a")), (OLD, NEW), ()
 )
 HERE = "192.0.2.7"
 
@@ -194,6 +196,27 @@ def test_a_tenant_that_changed_in_its_book_is_looked_at_again(clock: HandClock) 
     tenants["t"] = replace(TENANT, standing=Standing.SUSPENDED)
     directory.forget(None)
     assert doubt(directory, presented(SECRETS[0]))[0] == Doubt.NOT_ACTIVE
+
+
+def test_a_key_is_inside_the_limits_of_all_that_it_belongs_to(clock: HandClock) -> None:
+    budget, rated = Limits(monthly=Money(7)), Limits((Rate(Metric.REQUESTS, Window.MINUTE, 10),))
+    limits = {
+        "contract:t": budget,
+        f"key:{KEY_ID}": rated,
+        "tenant:t": replace(rated, monthly=Money(9)),
+        "key:x": rated,
+    }
+    directory = SnapshotDirectory(clock)
+    directory.load(replace(SNAPSHOT, limits=limits))
+    prepared = directory.admit(presented(SECRETS[0]), HERE)
+    assert prepared.charged == ("tenant:t", "contract:t", "tenant:t")
+    assert prepared.subjects == ("tenant:t", f"key:{KEY_ID}")
+    assert prepared.clips
+    limits["contract:t"] = Limits(concurrent_max=3)
+    assert directory.admit(presented(SECRETS[0]), HERE) is prepared
+    directory.forget(None)
+    assert directory.admit(presented(SECRETS[0]), HERE).charged == ("tenant:t", "tenant:t")
+    assert directory.admit(presented(SECRETS[0]), HERE).subjects[0] == "contract:t"
 
 
 def test_another_pepper_makes_every_secret_another(directory: SnapshotDirectory) -> None:

@@ -23,7 +23,7 @@ from parvis.domain.billing.transfer import REVENUE, WORLD_WRITE_OFF, lease_accou
 from parvis.domain.metering.records import Outcome, UsageRecord
 from parvis.flows import ingest
 from parvis.flows.ingest import Ingest
-from parvis.testing.store_suite import COST, PRICES, settle_in, usage_record
+from parvis.testing.store_suite import COST, PRICES, lent, settle_in, usage_record
 
 RUN = "gw_1"
 CREDIT = COST * 1000
@@ -35,7 +35,7 @@ async def books(store: SqlStore) -> SqlStore:
     """A store whose tenant has credit, a part of it leased to the run."""
     await settle_in(store)
     await store.credit("limited", CREDIT, "order-1")
-    await store.grant_lease("limited", RUN, LEASE, "ask-1")
+    await lent(store, "limited", RUN, LEASE, "ask-1")
     return store
 
 

@@ -11,10 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from parvis.adapters.certificates.authority import new_authority, server_names, sign_server
 from parvis.adapters.openid.client import OpenIdClient
 from parvis.adapters.outbound.client import OutboundClient
 from parvis.adapters.store.store import SqlStore
-from parvis.cli.authority import new_authority, server_names, sign_server
 from parvis.core.clock import SystemClock
 from parvis.core.errors import BadRequest, Conflict, Failure, NotAuthenticated, NotFound, NotPermitted, Unavailable
 from parvis.core.secret import Secret

@@ -76,7 +76,7 @@ class NoClock:
 @pytest.fixture
 def directory() -> SnapshotDirectory:
     known = SnapshotDirectory(NoClock())
-    known.load(Snapshot(1, b"", KeysAtHand({}), {}, (CHAT, EMBEDDER), (), ()))
+    known.load(Snapshot(1, b"", KeysAtHand({}), {}, {}, (CHAT, EMBEDDER), (), ()))
     return known
 
 

@@ -16,17 +16,23 @@ from parvis.domain.catalog.model import Capability, Model
 from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState
 from parvis.domain.identity.api_key import ApiKey
 from parvis.domain.metering.records import Marked, Operation, Outcome, Record, Settled, Started
+from parvis.domain.quota.admission import WorstCase
+from parvis.domain.quota.budget import LeaseAnswer
+from parvis.domain.quota.limit import Amounts
 from parvis.flows.directory import SnapshotDirectory
 from parvis.flows.fleet import LocalFleet
-from parvis.flows.ports import Answer, Delivery, Engine, Flow, House, InferenceRequest, Job, Sink
+from parvis.flows.ports import Answer, Delivery, Engine, Flow, Hold, House, InferenceRequest, Job, Passage, Sink
 from parvis.flows.purse import LeasedPurse
+from parvis.flows.quota import LeasedQuota
+from parvis.flows.scarcity import Scarcity
 from parvis.flows.trail import Trail
 
-KEY = ApiKey("k1", "org", "t", "mine", ())
+KEY = ApiKey("k1", "org", "t", "mine", (), project_id="p", owner_id="u")
 PRICES = PriceList("p1", "*", 0, 1, 1, 10, 10)
 MODEL = Model(id="m", engine="e", engine_model="m", context_tokens=100, capabilities=(Capability.CHAT,))
 REPLICAS = tuple(Replica(f"e-{n}", "e", EngineKind.VLLM, "http://127.0.0.1:1", ReplicaState.READY) for n in range(2))
 HELD = Money(50)
+HOLD = Hold(("tenant:t", "budget:202611:key:k1"), HELD, WorstCase(1, 1, 1), Passage())
 
 
 class SteppingClock:
@@ -60,6 +66,8 @@ class Client:
 
     async def drained(self) -> None: ...
 
+    def admitted(self, hold: Hold) -> None: ...
+
 
 class Running:
     """An answer that goes as far as the test says."""
@@ -72,12 +80,24 @@ class Running:
 
 
 class Nobody:
-    """No lease and no engine is asked for here."""
+    """No lease, no rate and no engine is asked for here."""
 
-    async def lease(self, tenant_id: str, amount: Money) -> Money:
+    async def lease(self, account: str, need: Money, wanted: Money) -> LeaseAnswer:
+        raise NotImplementedError
+
+    def give_back(self, account: str, amount: Money) -> None:
         raise NotImplementedError
 
     async def start(self, job: Job, sink: Sink) -> Answer:
+        raise NotImplementedError
+
+    async def enter(self, subjects: tuple[str, ...], most: Amounts) -> Passage:
+        raise NotImplementedError
+
+    def leave(self, passage: Passage, used: Amounts) -> None:
+        raise NotImplementedError
+
+    async def count_prompt(self, request: InferenceRequest, model: Model) -> int | None:
         raise NotImplementedError
 
 
@@ -98,7 +118,9 @@ def house(journal: FileJournal) -> House:
     clock, fleet, nobody = SteppingClock(), LocalFleet(), Nobody()
     fleet.load(REPLICAS)
     engine: Engine = nobody
-    return House(SnapshotDirectory(clock), LeasedPurse(nobody, HELD), fleet, journal, engine, clock)
+    purse = LeasedPurse(nobody, HELD)
+    quota = LeasedQuota(purse, nobody, Scarcity(purse, lambda _: None, nobody), clock)
+    return House(SnapshotDirectory(clock), quota, fleet, journal, engine, clock)
 
 
 @pytest.fixture
@@ -117,7 +139,7 @@ def trail_of(house: House, client: Client, *, stream: bool = True) -> Trail:
         stream=stream,
         input_bytes=1,
     )
-    return Trail(house, request, client, KEY, MODEL, PRICES, HELD)
+    return Trail(house, request, client, KEY, MODEL, PRICES, HOLD)
 
 
 async def marked(written: Callable[[], list[Record]]) -> list[Record]:
@@ -133,6 +155,7 @@ async def test_a_request_is_written_down_before_it_leaves(house: House, written:
     assert isinstance(record, Started)
     assert (record.request_id, record.tenant_id, record.key_id, record.model_id) == ("req_1", "t", "k1", "m")
     assert (record.price_version, record.held_pico_euro, record.streamed) == ("p1", 50, True)
+    assert (record.project_id, record.owner_id, record.budgets) == ("p", "u", ("budget:202611:key:k1",))
 
 
 async def test_a_mark_counts_what_has_left_and_nothing_else(house: House, written: Callable[[], list[Record]]) -> None:

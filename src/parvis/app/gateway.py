@@ -8,6 +8,7 @@ import gc
 import signal
 import ssl
 import sys
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from socket import socket
@@ -36,7 +37,11 @@ from parvis.core.money import Money
 from parvis.flows.directory import SnapshotDirectory
 from parvis.flows.fleet import LocalFleet
 from parvis.flows.ports import House, Snapshot
-from parvis.flows.purse import LeasedPurse
+from parvis.flows.prompt_count import PromptCount
+from parvis.flows.purse import TEND_S, LeasedPurse
+from parvis.flows.quota import LeasedQuota
+from parvis.flows.scarcity import Scarcity
+from parvis.flows.throttle import LeasedThrottle
 from parvis.settings import Inference, Settings
 
 COUNT_INTERVAL_S = 1.0
@@ -59,15 +64,19 @@ class Gateway:
         self._journal = FileJournal(settings.home / "journal" / incarnation, loop)
         self._known = asyncio.Event()
         self._directory = SnapshotDirectory(clock, tells_forbidden=tells_forbidden(settings.inference))
-        self._link = GatewayLink(
-            control_socket(settings), incarnation, clock.unix_ms, self._learn, self._directory.forget
-        )
+        self._link = GatewayLink(control_socket(settings), incarnation, clock.unix_ms, self._learn, self._forget)
         self._link.client.on_lost = self._directory.lose_control
         self._fleet = LocalFleet()
         self._tally = Tally()
         self._engine = HttpEngine(loop)
-        purse = LeasedPurse(self._link, Money.euro(settings.money.lease_euro))
-        self._desk = Desk(House(self._directory, purse, self._fleet, self._journal, self._engine, clock), self._tally)
+        self._throttle = LeasedThrottle(self._link.rates, clock)
+        self._purse = LeasedPurse(self._link, Money.euro(settings.money.lease_euro))
+        self._link.on_recall = self._purse.recall
+        counter = PromptCount(self._fleet, self._engine.tokenizer)
+        scarcity = Scarcity(self._purse, self._directory.limits, counter)
+        quota = LeasedQuota(self._purse, self._throttle, scarcity, clock)
+        house = House(self._directory, quota, self._fleet, self._journal, self._engine, clock)
+        self._desk = Desk(house, self._tally, self._link.claims)
         limits = listener_limits(settings.inference)
         self._refusals = RefusalLog(clock.monotonic_s)
         self._listener = Listener(partial(dispatch, self._desk), limits, loop, clock.unix_ms, self._refused)
@@ -104,6 +113,7 @@ class Gateway:
             self._loop.create_task(self._link.client.keep_connected()),
             self._loop.create_task(self._count_for_ever()),
             self._loop.create_task(self._tell_uses_for_ever()),
+            self._loop.create_task(self._tend_purse_for_ever()),
         ]
         await self._known.wait()
         await self._listener.start(sock, tls_of(self._settings.inference))
@@ -118,6 +128,7 @@ class Gateway:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._send_counts()
         self._tell_uses()
+        self._purse.give_back_all()
         await self._link.client.hang_up()
 
     async def _drain(self, sock: socket) -> None:
@@ -137,18 +148,32 @@ class Gateway:
 
     def _learn(self, snapshot: Snapshot) -> None:
         self._directory.load(snapshot)
+        self._throttle.learn(snapshot.limits)
         self._fleet.load(snapshot.replicas)
         self._known.set()
+
+    def _forget(self, key_ids: Collection[str] | None) -> None:
+        """See `SnapshotDirectory.forget`."""
+        self._directory.forget(key_ids)
+        if key_ids is None:
+            self._throttle.forget()
 
     async def _count_for_ever(self) -> None:
         while True:
             await asyncio.sleep(COUNT_INTERVAL_S)
             self._send_counts()
+            self._link.client.drop_if_silent()
 
     async def _tell_uses_for_ever(self) -> None:
         while True:
             await asyncio.sleep(USES_INTERVAL_S)
             self._tell_uses()
+
+    async def _tend_purse_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(TEND_S)
+            if self._link.client.connected:
+                self._purse.tend()
 
     def _tell_uses(self) -> None:
         """While control is away they are kept: the last of each secret, however long."""
@@ -166,6 +191,7 @@ class Gateway:
         gauges: list[tuple[str, tuple[str, ...], int]] = [
             ("parvis_in_flight", (), self._fleet.in_flight),
             ("parvis_connections", (), self._listener.connections),
+            ("parvis_rates_divided", (), int(self._throttle.divided)),
         ]
         self._link.client.send(Counted(self._tally.take(), gauges))
 

@@ -11,6 +11,7 @@
     ├── Conflict                it clashes with something that exists
     ├── TooManyAttempts         failures in a row; nothing is tried before a while
     ├── QuotaExhausted          the money or quota of the tenant does not cover it
+    ├── LimitReached            too many requests or tokens in too short a time; it frees by itself
     ├── Unavailable             a part that we need is away; later it may work
     │   └── EngineUnavailable   no engine took the request
     ├── EngineBroke             an engine took the request and failed
@@ -107,6 +108,17 @@ class QuotaExhausted(Failure):
     """The tenant's money or quota does not cover the worst case of this request."""
 
     code = "insufficient_quota"
+
+
+class LimitReached(Failure):
+    """A rate or the number of requests at a time is reached; `retry_after_s` says when there is room.
+
+    `requests` and `tokens` are how the tightest rates stand, for headers: limit, remaining, ms until full.
+    """
+
+    code = "rate_limit_exceeded"
+    requests: tuple[int, int, int] | None = None
+    tokens: tuple[int, int, int] | None = None
 
 
 class Unavailable(Failure):

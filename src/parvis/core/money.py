@@ -44,9 +44,13 @@ class Money:
 
     def __str__(self) -> str:
         """All digits that count: `0.00000009 €`."""
+        return self.decimal() + " €"
+
+    def decimal(self) -> str:
+        """All digits that count, of euro: `0.00000009`."""
         sign, amount = ("-", -self.pico_euro) if self.pico_euro < 0 else ("", self.pico_euro)
         whole, part = divmod(amount, PICO_PER_EURO)
-        return f"{sign}{whole}.{part:012d}".rstrip("0").rstrip(".") + " €"
+        return f"{sign}{whole}.{part:012d}".rstrip("0").rstrip(".")
 
 
 ZERO = Money(0)

@@ -28,7 +28,7 @@ async def welcome(
         models, prices = tuple(await store.models()), tuple(await store.prices())
         keys = KeysAtHand({key.key_id: key} if key is not None else {})
         known = {tenant.tenant_id: tenant for tenant in tenants}
-        directory.load(Snapshot(0, pepper, keys, known, models, prices, ()))
+        directory.load(Snapshot(0, pepper, keys, known, {}, models, prices, ()))
     return directory.admit(credential, address).key, directory
 
 

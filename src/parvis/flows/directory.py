@@ -16,7 +16,8 @@ from parvis.domain.identity.api_key import ApiKey, KeySecret, secret_digest, sec
 from parvis.domain.identity.key_text import ID_CHARS, SECRET_CHARS, KeyText, read_key
 from parvis.domain.identity.organisation import Tenant
 from parvis.domain.identity.scope import KeyScope
-from parvis.flows.ports import KeyBook, KeyUse, Snapshot, TenantBook
+from parvis.domain.quota.limit import Limits
+from parvis.flows.ports import KeyBook, KeyUse, LimitBook, Snapshot, TenantBook
 from parvis.flows.prepared import Doubt, PreparedKey, doubt_of, prepare, reach, within
 from parvis.flows.proofs import Proofs
 
@@ -51,6 +52,7 @@ class SnapshotDirectory:
         self._pepper = b""
         self._keys: KeyBook = KeysAtHand({})
         self._tenants: TenantBook = {}
+        self._limits: LimitBook = {}
         self._salt = randomness(SALT_BYTES)
         self._proofs = Proofs()
         self._proven = self._proofs.by_mark
@@ -67,7 +69,7 @@ class SnapshotDirectory:
     def load(self, snapshot: Snapshot) -> None:
         """Replace all that is known. The books may change later; `forget` tells of what."""
         self._pepper = snapshot.pepper
-        self._keys, self._tenants = snapshot.keys, snapshot.tenants
+        self._keys, self._tenants, self._limits = snapshot.keys, snapshot.tenants, snapshot.limits
         self._models = name_table(list(snapshot.models))
         self._lists = list(snapshot.prices)
         self._find_prices(self._clock.unix_ms())
@@ -75,7 +77,7 @@ class SnapshotDirectory:
         self._lost_at_s = None
 
     def forget(self, key_ids: Iterable[str] | None) -> None:
-        """These keys have changed in their book; None: tenants have, so that nothing prepared holds any more."""
+        """These keys have changed in their book; None: tenants or limits have, and nothing prepared holds any more."""
         if key_ids is not None:
             self._proofs.forget(key_ids)
         else:
@@ -132,7 +134,11 @@ class SnapshotDirectory:
             doubt = stranger if text is not None else Doubt.MALFORMED
         if doubt is not None or secret is None or tenant is None:
             raise _refusal(doubt or Doubt.ENDED, text)
-        return prepare(key, secret, tenant, self._reach(tenant, key.scope))
+        return prepare(key, secret, tenant, self._reach(tenant, key.scope), self._limits.get)
+
+    def limits(self, subject: str) -> Limits | None:
+        """Those in force; None where there are none."""
+        return self._limits.get(subject)
 
     def _refuse_if_stale(self) -> None:
         if self._lost_at_s is not None and self._clock.monotonic_s() - self._lost_at_s >= self._stale_s_max:

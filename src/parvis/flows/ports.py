@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 from msgspec import Struct
 
 from parvis.core.clock import Clock
-from parvis.core.money import Money
+from parvis.core.money import ZERO, Money
 from parvis.core.tokens import NO_TOKENS, TokenCount
 from parvis.domain.billing.price import PriceList
 from parvis.domain.catalog.model import Model
@@ -16,6 +16,10 @@ from parvis.domain.fleet.replica import Replica
 from parvis.domain.identity.api_key import ApiKey
 from parvis.domain.identity.organisation import Tenant
 from parvis.domain.metering.records import Operation, Outcome, Record, Settled, Started
+from parvis.domain.quota.admission import WorstCase
+from parvis.domain.quota.budget import LeaseAnswer
+from parvis.domain.quota.explanation import which_account
+from parvis.domain.quota.limit import NO_AMOUNTS, Amounts, Limits
 from parvis.flows.prepared import PreparedKey
 
 
@@ -39,6 +43,8 @@ class InferenceRequest(Struct, frozen=True, kw_only=True):
     stream: bool = False
     include_usage: bool = False
     """The caller asked for the usage event of a stream."""
+    include_cost: bool = False
+    """And for the cost in it."""
     choices: int = 1
     output_tokens_max: int | None = None
     input_bytes: int
@@ -77,6 +83,9 @@ class Sink(Protocol):
     async def drained(self) -> None:
         """Return when `flushed()` is true or the client has left."""
 
+    def admitted(self, hold: "Hold") -> None:
+        """The request is inside all limits; said before anything else, so that the head of an answer can tell."""
+
     @property
     def left(self) -> bool:
         """Whether the client has gone."""
@@ -93,6 +102,12 @@ class Delivery(Struct):
     """The whole answer; of a stream, the event that the caller gets after it is settled (usage), or nothing."""
     error: str = ""
     """The public sentence of a failure midway."""
+    billed: Money = ZERO
+    """What the tenant pays for it, once it has ended."""
+    clipped: str = ""
+    """As in its `Hold`."""
+    quarantined: str = ""
+    """What the engine claimed to have counted, where that cannot be; the tokens are then our own count."""
 
 
 class Answer(Protocol):
@@ -113,6 +128,8 @@ class Job(Struct, frozen=True):
     model: Model
     replica: Replica
     output_tokens_max: int
+    """Of one choice of one prompt: what the engine is told. Money is held for so many of each, so a stream that brings
+    more is ended there, as if it had reached its length."""
     profile: EngineProfile
 
 
@@ -124,6 +141,16 @@ class Engine(Protocol):
 
         Raises EngineUnavailable when nothing was computed (another replica may be tried), BadRequest when the engine
         finds the request wrong (with the field's code), EngineBroke otherwise.
+        """
+
+
+class PromptCounter(Protocol):
+    """The tokenizers of the engines. Asked only where the bound of a prompt makes a difference."""
+
+    async def count_prompt(self, request: InferenceRequest, model: Model) -> int | None:
+        """At most so many tokens will the model see of all its prompts, templates and injected texts included.
+
+        None where no engine says it in time. Never raises Failure.
         """
 
 
@@ -151,13 +178,118 @@ class Directory(Protocol):
 
 
 class Purse(Protocol):
-    """Money leased from control. Holding is a matter of memory unless the lease is nearly used up."""
+    """Money leased from control. Holding is a matter of memory unless a lease is nearly used up.
 
-    async def hold(self, tenant_id: str, amount: Money) -> None:
-        """Reserve a worst case. Raises QuotaExhausted when control has no more, Unavailable when it does not answer."""
+    A request holds against the account of its tenant and, where they exist, against budgets (`domain.quota.budget`).
+    """
 
-    def settle(self, tenant_id: str, held: Money, billed: Money) -> None:
+    def hold_now(self, accounts: tuple[str, ...], amount: Money) -> bool:
+        """Reserve a worst case in all of these accounts, if what is at hand covers it; else in none."""
+
+    async def hold(self, accounts: tuple[str, ...], amount: Money) -> "Shortage | None":
+        """Reserve a worst case in all of these accounts, or in none: then what falls short, and how much there is.
+
+        May ask control. While it waits nothing is held. Raises Unavailable when control does not answer.
+        """
+
+    def settle(self, accounts: tuple[str, ...], held: Money, billed: Money) -> None:
         """End a hold; zero billed voids it."""
+
+
+class Shortage(NamedTuple):
+    """An account that does not cover what was to be held."""
+
+    account: str
+    free: Money
+    """What could be held against it now by this gateway: what it has, and what control still has for anybody."""
+    held: Money = ZERO
+    """What this gateway holds of it for requests that run: some of that will be free again."""
+
+
+class Throttle(Protocol):
+    """Rates and requests at a time, leased in slices from their owner. Asks nobody unless a slice is nearly used up."""
+
+    async def enter(self, subjects: tuple[str, ...], most: Amounts) -> "Passage":
+        """Take the most that a request can be from every rate of these subjects, or from none.
+
+        Raises LimitReached, which says which limit, its state, and when it frees; Unavailable when nobody answers.
+        """
+
+    def leave(self, passage: "Passage", used: Amounts) -> None:
+        """The request has ended: give back what it did not use, and its place. Safe to call once."""
+
+
+class RateState(NamedTuple):
+    """How one of the limits stands, as headers tell it."""
+
+    limit: int
+    remaining: int
+    reset_ms: int
+    """Until the bucket is full again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A request that is inside its rates."""
+
+    subjects: tuple[str, ...] = ()
+    most: Amounts = NO_AMOUNTS
+    entered_s: float = 0.0
+    requests: RateState | None = None
+    """The tightest of those that count requests; None where there is none."""
+    tokens: RateState | None = None
+    """The tightest of those that count tokens."""
+    gate: object = None
+    """What the request passed; the throttle's own business."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The most that a request may be, reserved: money in every account that it touches, tokens in every rate."""
+
+    accounts: tuple[str, ...]
+    """The tenant's first, then budgets."""
+    amount: Money
+    worst: WorstCase
+    """After clipping: what the engine is told is in it."""
+    passage: Passage
+    clipped_by: str = ""
+    """The account for whose sake the answer is shorter than was asked; empty when nothing was clipped."""
+
+    @property
+    def clipped(self) -> str:
+        """How it was clipped and why, as callers read it: `max_tokens=37; budget of key`. Empty when it was not."""
+        if not self.clipped_by:
+            return ""
+        return f"max_tokens={self.worst.output_tokens_each}; {which_account(self.clipped_by)}"
+
+
+class Quota(Protocol):
+    """All that a caller may still use, in one place."""
+
+    async def hold(
+        self,
+        prepared: PreparedKey,
+        prices: PriceList,
+        worst: WorstCase,
+        request: InferenceRequest | None = None,
+        model: Model | None = None,
+    ) -> Hold:
+        """Reserve the most that a request can be, everywhere or nowhere. Cancelled, it has reserved nothing.
+
+        Near exhaustion the prompt of `request` is counted exactly, where its engine can. Raises LimitReached,
+        QuotaExhausted (each naming the limit, its state and what to do), Unavailable.
+        """
+
+    def settle(self, hold: Hold, billed: Money, tokens: TokenCount) -> None:
+        """The request has ended: what it did not use is free again. Nothing billed and no tokens voids it."""
+
+
+class LimitBook(Protocol):
+    """The limits in force of subjects, read when they are asked for."""
+
+    def get(self, subject: str, /) -> Limits | None:
+        """None where none was ever set."""
 
 
 class Fleet(Protocol):
@@ -189,11 +321,45 @@ class Journal(Protocol):
 class LeaseSource(Protocol):
     """Control, as the purse sees it."""
 
-    async def lease(self, tenant_id: str, amount: Money) -> Money:
-        """Ask for a share. What comes back was debited durably; zero means that nothing is left.
+    async def lease(self, account: str, need: Money, wanted: Money) -> LeaseAnswer:
+        """Ask for a share of an account: at least `need`, which waits, and up to `wanted`.
 
-        Raises Unavailable when control does not answer in time.
+        What comes back was debited durably; zero means that `need` is more than what is left. Raises Unavailable when
+        control does not answer in time.
         """
+
+    def give_back(self, account: str, amount: Money) -> None:
+        """Part of a lease that nothing is held against. If this is lost, it comes back when the run has ended."""
+
+
+class Taken(NamedTuple):
+    """A key under which a request is served once, as control answered."""
+
+    ask: str
+    """Names this attempt. Empty when there is an answer already."""
+    answer: bytes | None = None
+    """What another request under the key was answered; None: this one is to run, and `keep` or `free` ends it."""
+
+
+class ClaimSource(Protocol):
+    """Control, as a request with an `Idempotency-Key` sees it."""
+
+    async def take(self, tenant_id: str, idempotency_key: str, fingerprint: str, sink: Sink) -> Taken:
+        """Claim the key, durably, or wait for the answer of the request that has it. Ends when the receiver leaves.
+
+        Raises Conflict when the key was used for another request, or when its answer is not kept; Unavailable when
+        control does not answer in time.
+        """
+
+    async def keep(self, taken: Taken, answer: bytes | None) -> None:
+        """The request has ended with this answer, or (None) with one that is too large to be kept.
+
+        Durable on return, unless that takes over five seconds: then the answer is not kept, and control is told so
+        until it knows.
+        """
+
+    def free(self, taken: Taken) -> None:
+        """The request has failed: the next one under the key runs. Told until control knows."""
 
 
 class Meters(Protocol):
@@ -222,6 +388,8 @@ class Changes:
     keys: tuple[ApiKey, ...]
     tenants: tuple[Tenant, ...]
     """Each with the standing that counts: its own, or that of its organisation."""
+    limits: tuple[tuple[str, Limits], ...] = ()
+    """Subjects, and the limits that are in force on them: of a contract, those of its tier with what was agreed."""
 
 
 class KeyBook(Protocol):
@@ -252,6 +420,7 @@ class Snapshot:
     pepper: bytes
     keys: KeyBook
     tenants: TenantBook
+    limits: LimitBook
     models: tuple[Model, ...]
     prices: tuple[PriceList, ...]
     replicas: tuple[Replica, ...]
@@ -262,7 +431,7 @@ class House:
     """All that the serving story stands on."""
 
     directory: Directory
-    purse: Purse
+    quota: Quota
     fleet: Fleet
     journal: Journal
     engine: Engine

@@ -1,17 +1,25 @@
 """A key whose secret was shown, and all that follows from it, worked out once; or why it opens nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
+from parvis.domain.billing.transfer import tenant_account
 from parvis.domain.catalog.model import Model
 from parvis.domain.identity.api_key import ApiKey, KeySecret
-from parvis.domain.identity.organisation import Standing, Tenant
+from parvis.domain.identity.organisation import Exhaustion, Standing, Tenant
 from parvis.domain.identity.scope import Endpoint, KeyScope, NamePatterns, address_in
+from parvis.domain.quota.limit import Level, Limits, subject
 
 NEVER_UNIX_MS = 1 << 62
 ADDRESSES_KEPT_MAX = 4096
+LimitsOf = Callable[[str], Limits | None]
+"""The limits in force of a subject; None where it has none."""
+
+
+def _unlimited(_: str) -> None:
+    """For who decides nothing by limits."""
 
 
 class Doubt(StrEnum):
@@ -41,11 +49,20 @@ class PreparedKey:
     """The tenant's and the key's, where they name any: a caller must be in both."""
     ends_unix_ms: int
     """When the key or its secret ends, whichever is sooner."""
+    charged: tuple[str, ...]
+    """Who pays: the account of the tenant, then each subject that has a budget for a month."""
+    subjects: tuple[str, ...]
+    """Those of its subjects that have limits on rates, or on requests at a time."""
+    clips: bool
+    """Whether an answer is shortened when its worst case is more than is left."""
 
 
-def prepare(key: ApiKey, secret: KeySecret, tenant: Tenant, model_ids: frozenset[str]) -> PreparedKey:
-    """Put together what holds for this key, shown with this secret."""
+def prepare(
+    key: ApiKey, secret: KeySecret, tenant: Tenant, model_ids: frozenset[str], limits: LimitsOf = _unlimited
+) -> PreparedKey:
+    """Put together what holds for this key, shown with this secret, under the limits that `limits` finds."""
     ends = [end for end in (key.ends_unix_ms, secret.ends_unix_ms) if end is not None]
+    limited = {one: found for one in subjects_of(key) if (found := limits(one)) is not None}
     return PreparedKey(
         key,
         (key.key_id, secret.made_unix_ms),
@@ -53,7 +70,23 @@ def prepare(key: ApiKey, secret: KeySecret, tenant: Tenant, model_ids: frozenset
         frozenset(key.scope.endpoints),
         networks_of(key, tenant),
         min(ends, default=NEVER_UNIX_MS),
+        (tenant_account(key.tenant_id), *(one for one, found in limited.items() if found.monthly is not None)),
+        tuple(one for one, found in limited.items() if found.rates or found.concurrent_max is not None),
+        tenant.exhaustion is not Exhaustion.REFUSE,
     )
+
+
+def subjects_of(key: ApiKey) -> list[str]:
+    """All subjects inside whose limits a request of this key is, the widest first."""
+    named = (
+        (Level.CONTRACT, key.tenant_id),
+        (Level.ORGANISATION, key.organisation_id),
+        (Level.TENANT, key.tenant_id),
+        (Level.PROJECT, key.project_id),
+        (Level.USER, key.owner_id),
+        (Level.KEY, key.key_id),
+    )
+    return [subject(level, name) for level, name in named if name]
 
 
 def networks_of(key: ApiKey, tenant: Tenant) -> tuple[tuple[str, ...], ...]:

@@ -2,7 +2,8 @@
 
 from parvis.core.errors import EngineUnavailable, Failure
 from parvis.core.money import ZERO
-from parvis.domain.billing.price import charge, cost, cost_max
+from parvis.core.tokens import NO_TOKENS
+from parvis.domain.billing.price import charge, cost
 from parvis.domain.fleet.profile import PROFILES
 from parvis.flows.permit import allow_extras, authorize, bounds
 from parvis.flows.ports import Answer, Delivery, House, InferenceRequest, Job, Sink
@@ -20,26 +21,27 @@ async def serve(house: House, request: InferenceRequest, sink: Sink) -> Delivery
     prepared = house.directory.admit(request.credential, request.address)
     model, key = authorize(house.directory, prepared, request), prepared.key
     prices = house.directory.prices(model)
-    worst = bounds(request, model)
-    held = cost_max(worst.input_tokens_max, worst.output_tokens_max, prices)
 
-    await house.purse.hold(key.tenant_id, held)
-    billed = ZERO
-    trail = Trail(house, request, sink, key, model, prices, held)
+    hold = await house.quota.hold(prepared, prices, bounds(request, model), request, model)
+    billed, tokens = ZERO, NO_TOKENS
+    trail = Trail(house, request, sink, key, model, prices, hold)
     try:
-        answer = await _start(house, request, sink, trail, worst.output_tokens_each)
+        sink.admitted(hold)
+        answer = await _start(house, request, sink, trail, hold.worst.output_tokens_each)
         trail.first_byte(answer)
         delivery = await answer.done()
         if not sink.flushed():
             await sink.drained()
-        billed, written_off = charge(cost(delivery.tokens, prices), held)
+        tokens = delivery.tokens
+        billed, written_off = charge(cost(tokens, prices), hold.amount)
+        delivery.billed, delivery.clipped = billed, hold.clipped
         await trail.settle(delivery, billed, written_off)
     except Failure as failure:
         await trail.void(failure)
         raise failure  # noqa: TRY201 - mypyc loses what a bare `raise` means behind an await
     finally:
         trail.release()
-        house.purse.settle(key.tenant_id, held, billed)
+        house.quota.settle(hold, hold.amount if trail.open else billed, tokens)
     return delivery
 
 

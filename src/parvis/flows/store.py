@@ -17,7 +17,6 @@ The conformance suite is `parvis.testing.store_suite`.
 from collections.abc import Sequence
 from typing import Protocol
 
-from parvis.core.money import Money
 from parvis.domain.billing.price import PriceList
 from parvis.domain.catalog.model import Model
 from parvis.domain.identity.api_key import ApiKey
@@ -25,12 +24,21 @@ from parvis.domain.identity.organisation import Organisation, Project, Tenant
 from parvis.domain.metering.buckets import Bucket, UsageQuestion
 from parvis.domain.metering.records import UsageRecord
 from parvis.domain.metering.totals import GroupBy, UsagePage, UsageTotal
+from parvis.flows.claim_store import ClaimStore
+from parvis.flows.export_store import ExportStore
+from parvis.flows.ledger_store import LedgerStore
+from parvis.flows.limit_store import LimitStore
+from parvis.flows.node_store import NodeStore
 from parvis.flows.notice_store import NoticeStore
 from parvis.flows.openid_store import OpenIdStore
 from parvis.flows.people_store import Realms
 from parvis.flows.ports import Changes, KeyUse
+from parvis.flows.rate_store import RateStore
+from parvis.flows.receipt_store import ReceiptStore
 from parvis.flows.record_store import RecordStore, RepetitionStore
+from parvis.flows.replica_store import ReplicaStore
 from parvis.flows.review_store import ReviewStore
+from parvis.flows.statement_store import StatementStore
 
 
 class IdentityStore(Protocol):
@@ -128,66 +136,6 @@ class CatalogueStore(Protocol):
         """All that ever were, sorted by the time from which they hold."""
 
 
-class LedgerStore(Protocol):
-    """Money. Each movement is one transfer between two accounts, so all balances sum to zero, always."""
-
-    async def credit(self, tenant_id: str, amount: Money, reference: str) -> None:
-        """Move `amount` from the allowance to the tenant, once for each reference.
-
-        Raises NotFound without the tenant, BadRequest unless the amount is above zero, Conflict when the
-        reference was used for something else.
-        """
-
-    async def balance(self, account: str) -> Money:
-        """What is on an account now; zero for one that never moved."""
-
-    async def grant_lease(self, tenant_id: str, incarnation: str, amount: Money, grant_id: str) -> Money:
-        """Move up to `amount` from the tenant to its lease of this gateway run; return how much was moved.
-
-        Of a tenant with unlimited credit, what is missing comes from the allowance first. Otherwise what is
-        left is granted if it is less than asked, and zero if there is nothing. The same `grant_id` again
-        moves nothing and gives the first answer; an answer of zero is not remembered. Grants at the same
-        moment never overrun the tenant's account.
-
-        Raises NotFound without the tenant, BadRequest unless the amount is above zero, Conflict when the
-        run's leases have been returned or the `grant_id` was used for something else.
-        """
-
-    async def ingest(self, incarnation: str, position: int, records: Sequence[UsageRecord]) -> int:
-        """Book requests of one gateway run, read from its journal up to `position`; return how many were new.
-
-        Each request is booked once for ever, known by its id, whatever positions it is sent with: its row,
-        its part of the roll-ups, lease to revenue for what was billed, the write-off account to revenue for
-        what was written off. The stored position only moves forward, in the same transaction.
-
-        Raises Conflict, and books nothing, when a lease does not cover what was billed; NotFound without the
-        tenant.
-        """
-
-    async def position(self, incarnation: str) -> int:
-        """The highest position ingested; 0 when there was none."""
-
-    async def return_lease(self, incarnation: str) -> Money:
-        """Give all that is left in the leases of this run back to its tenants and close it; return how much.
-
-        For a run that has returned its leases, or that is fenced and whose journal was read to its end.
-        Closing a run that never asked for anything forbids that it ever does. Again is no error and gives
-        zero.
-        """
-
-    async def open_incarnations(self) -> list[str]:
-        """Runs whose leases have not been returned, sorted."""
-
-    async def check(self) -> list[str]:
-        """Add everything up again, on one snapshot; return each difference as a sentence.
-
-        All balances sum to zero; each balance is the sum of its transfers, and none is negative but a world
-        account's; each request's bill and write-off are the cost of its tokens at its price version, within
-        its hold, and are what was transferred; roll-ups are the sums of their rows. Reads every row: minutes
-        for ten million.
-        """
-
-
 class UsageStore(Protocol):
     """Who used what."""
 
@@ -197,11 +145,12 @@ class UsageStore(Protocol):
         group_by: tuple[GroupBy, ...] = (),
         since_unix_ms: int | None = None,
         until_unix_ms: int | None = None,
+        limit: int | None = None,
     ) -> list[UsageTotal]:
         """Sums over requests started in [since, until), of one tenant or of all, sorted by group.
 
-        Fast when both bounds are starts of days (of UTC) or absent, exact always. Without grouping: one
-        total, even of nothing.
+        The first `limit` groups, if there is a limit; tags are none of the store's. Fast, because only the days that
+        a bound cuts are read request by request; exact always. Without grouping: one total, even of nothing.
         """
 
     async def usage_buckets(self, question: UsageQuestion) -> list[Bucket]:
@@ -240,8 +189,16 @@ class Store(
     RepetitionStore,
     ReviewStore,
     NoticeStore,
+    LimitStore,
     Realms,
     OpenIdStore,
+    NodeStore,
+    ClaimStore,
+    ExportStore,
+    RateStore,
+    ReceiptStore,
+    ReplicaStore,
+    StatementStore,
     Protocol,
 ):
     """All of it, with a life."""

@@ -9,7 +9,7 @@ from parvis.domain.catalog.model import Model
 from parvis.domain.fleet.replica import Replica
 from parvis.domain.identity.api_key import ApiKey
 from parvis.domain.metering.records import Marked, Outcome, Settled, Started
-from parvis.flows.ports import Answer, Delivery, House, InferenceRequest, Sink
+from parvis.flows.ports import Answer, Delivery, Hold, House, InferenceRequest, Sink
 
 
 class Trail:
@@ -23,7 +23,7 @@ class Trail:
         key: ApiKey,
         model: Model,
         prices: PriceList,
-        held: Money,
+        hold: Hold,
     ) -> None:
         self.model = model
         self._house = house
@@ -31,12 +31,13 @@ class Trail:
         self._sink = sink
         self._key = key
         self._prices = prices
-        self._held = held
+        self._hold = hold
         self._started_s = house.clock.monotonic_s()
         self._first_byte_ms = 0
         self._replica: Replica | None = None
         self._answer: Answer | None = None
-        self._open = False
+        self.open = False
+        """It has left for an engine, and no end of it was written: what it cost is found in the journal, later."""
 
     def start(self, replica: Replica) -> None:
         """The request goes to this replica. Written before it leaves; a retry writes it again with the new one."""
@@ -51,12 +52,15 @@ class Trail:
             request.operation,
             replica.replica_id,
             self._prices.version,
-            self._held.pico_euro,
+            self._hold.amount.pico_euro,
             request.stream,
             self._house.clock.unix_ms(),
+            key.project_id,
+            key.owner_id,
+            self._hold.accounts[1:],
         )
         self._house.journal.start(record, self._progress if request.stream else None)
-        self._open = True
+        self.open = True
 
     def first_byte(self, answer: Answer) -> None:
         self._answer = answer
@@ -64,7 +68,7 @@ class Trail:
 
     def settle(self, delivery: Delivery, billed: Money, written_off: Money) -> Awaitable[None]:
         """Done when the end of the request is durable."""
-        self._open = False
+        self.open = False
         return self._house.journal.settle(
             Settled(
                 self._request.request_id,
@@ -75,12 +79,13 @@ class Trail:
                 written_off.pico_euro,
                 self._first_byte_ms,
                 self._elapsed_ms(),
+                delivery.quarantined,
             )
         )
 
     async def void(self, failure: Failure) -> None:
         """End a request that delivered nothing, if it was ever started."""
-        if self._open:
+        if self.open:
             outcome = Outcome.REFUSED if isinstance(failure, BadRequest) else Outcome.ENGINE_BROKE
             await self.settle(Delivery(outcome=outcome), ZERO, ZERO)
 

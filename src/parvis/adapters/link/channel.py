@@ -48,6 +48,17 @@ class Channel(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def abort(self) -> None:
+        """At once, whatever waits to be sent."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    @property
+    def certificate(self) -> bytes | None:
+        """The other end's (DER), which the handshake has proved; None for one that has shown none."""
+        tls = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        return None if tls is None else tls.getpeercert(binary_form=True)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports have the methods, and not the base class.
         self._transport = cast("asyncio.WriteTransport", transport)

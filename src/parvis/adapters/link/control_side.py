@@ -1,26 +1,36 @@
 """Control's end of the link: it tells gateways what to know, grants leases, and hears what they counted."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from socket import AF_UNIX, socket
 from typing import TypeVar
 
 from parvis.adapters.link.channel import Channel
+from parvis.adapters.link.claims import ControlClaims
 from parvis.adapters.link.messages import (
+    Alive,
+    ClaimEnded,
+    ClaimWanted,
     Counted,
     Hello,
     KeysChanged,
     Knowledge,
     LeaseGranted,
+    LeaseRecalled,
+    LeaseReturned,
     LeaseWanted,
+    LimitsChanged,
     Message,
+    RatesWanted,
     Slice,
     TenantsChanged,
     Used,
 )
-from parvis.adapters.link.packing import Packed, pack_key, pack_tenant
+from parvis.adapters.link.packing import Packed, PackedLimits, pack_key, pack_limits, pack_tenant
+from parvis.adapters.link.rates import ControlRates
 from parvis.core.errors import Failure
 from parvis.core.money import Money
 from parvis.domain.billing.price import PriceList
@@ -28,14 +38,24 @@ from parvis.domain.catalog.model import Model
 from parvis.domain.fleet.replica import Replica
 from parvis.domain.identity.api_key import ApiKey
 from parvis.domain.identity.organisation import Standing, Tenant
+from parvis.domain.quota.budget import LeaseAnswer
+from parvis.domain.quota.limit import NO_LIMITS, Limits
 from parvis.flows.ports import KeyUse
 
 T = TypeVar("T")
 SLICE = 500
-"""Keys or tenants in one message: a millisecond for who packs or reads it."""
+"""Keys, tenants or limits in one message: a millisecond for who packs or reads it."""
+NOTHING_LIMITED: Mapping[str, Limits] = {}
 
-Grant = Callable[[str, str, Money, str], Awaitable[Money]]
-"""(tenant, incarnation, amount, ask) -> granted, durably. Raises Failure when it cannot know."""
+Grant = Callable[[str, str, Money, Money, str], Awaitable[LeaseAnswer]]
+"""(account, incarnation, need, wanted, ask) -> granted, durably. Raises Failure when it cannot know."""
+
+Returned = Callable[[str, str, Money, str], Awaitable[None]]
+"""(account, incarnation, amount, ask): part of a lease comes back. Raises Failure."""
+
+
+async def _no_one(account: str, incarnation: str, amount: Money, ask: str) -> None:
+    """Nothing comes back before its run has ended."""
 
 
 def bind_link(path: Path) -> socket:
@@ -76,17 +96,32 @@ class ControlLink:
         self._counted = counted
         self._gone = gone
         self._used = used
+        self.returned: Returned = _no_one
+        """Who takes parts of leases back; whoever makes us says."""
+        self.claims: ControlClaims | None = None
+        """Who answers claims; whoever makes us says."""
+        self.rates: ControlRates | None = None
+        """The same for rates."""
         self._lines: dict[Channel, Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._knowledge = Knowledge(0, pepper, (), (), ())
         self._tenants = Packed()
         self._keys = Packed()
+        self._limits = PackedLimits()
         self._server: asyncio.Server | None = None
 
     async def start(self, sock: socket) -> None:
         """Listen on a Unix socket made by `bind_link`."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(lambda: Channel(self._received, self._closed), sock=sock)
+
+    def hear(self, channel: Channel, message: Message) -> None:
+        """What comes from a gateway on another machine, which was believed before."""
+        self._received(channel, message)
+
+    def lose(self, channel: Channel) -> None:
+        """Such a gateway has gone."""
+        self._closed(channel)
 
     def close(self) -> None:
         if self._server is not None:
@@ -99,7 +134,22 @@ class ControlLink:
         """The runs that are connected."""
         return sorted(line.incarnation for line in self._lines.values())
 
+    def recall(self, account: str, incarnation: str) -> None:
+        """Ask all gateways but this one for what they do not need of an account."""
+        for line in self._lines.values():
+            if line.incarnation != incarnation:
+                line.channel.send(LeaseRecalled(account))
+
     # What gateways must know
+
+    def limits_of(self, subject: str) -> Limits | None:
+        """Those in force, as gateways were told."""
+        return self._limits.get(subject)
+
+    @property
+    def limited(self) -> list[str]:
+        """The subjects that have limits, as far as gateways were told."""
+        return list(self._limits.by_id)
 
     def publish(self, models: tuple[Model, ...], prices: tuple[PriceList, ...], replicas: tuple[Replica, ...]) -> None:
         """Catalogue, prices and replicas are these from now on. They are told when they were others."""
@@ -109,16 +159,26 @@ class ControlLink:
             for line in self._lines.values():
                 self._tell_catalogue(line)
 
-    async def change(self, keys: Iterable[ApiKey], tenants: Iterable[Tenant]) -> None:
-        """These are new or not what they were. What takes something away is told first, in messages of its own."""
+    async def change(
+        self,
+        keys: Iterable[ApiKey] = (),
+        tenants: Iterable[Tenant] = (),
+        limits: Mapping[str, Limits] = NOTHING_LIMITED,
+    ) -> None:
+        """These are new or not what they were. What takes something away is told first, in messages of its own.
+
+        Limits come before keys and tenants that are given, so that none of them is ever used without its limits.
+        """
         by_standing = sorted(tenants, key=lambda tenant: tenant.standing is Standing.ACTIVE)
         by_activity = sorted(keys, key=lambda key: key.active)
         ended = [tenant for tenant in by_standing if tenant.standing is not Standing.ACTIVE]
         revoked = [key for key in by_activity if not key.active]
         await self._change_keys(revoked)
         await self._change_tenants(ended)
+        await self._change_limits({named: held for named, held in limits.items() if held != NO_LIMITS})
         await self._change_tenants(by_standing[len(ended) :])
         await self._change_keys(by_activity[len(revoked) :])
+        await self._change_limits({named: held for named, held in limits.items() if held == NO_LIMITS})
 
     async def _change_keys(self, keys: Iterable[ApiKey]) -> None:
         for part in _parts(keys):
@@ -136,6 +196,14 @@ class ControlLink:
                     line.channel.send(TenantsChanged(line.number(), packed))
             await asyncio.sleep(0)
 
+    async def _change_limits(self, limits: Mapping[str, Limits]) -> None:
+        for part in _parts(limits.items()):
+            packed = {named: b"" if held == NO_LIMITS else pack_limits(held) for named, held in part}
+            if self._limits.take(packed):
+                for line in self._lines.values():
+                    line.channel.send(LimitsChanged(line.number(), packed))
+            await asyncio.sleep(0)
+
     def _tell_catalogue(self, line: Line) -> None:
         known = self._knowledge
         line.channel.send(Knowledge(line.number(), known.pepper, known.models, known.prices, known.replicas))
@@ -143,6 +211,10 @@ class ControlLink:
     async def _tell_all(self, line: Line) -> None:
         """A slice at a time, each as it is when its turn comes: what changes between is told between."""
         self._tell_catalogue(line)
+        for part in _parts(list(self._limits.by_id)):
+            known = {one: self._limits.by_id[one] for one in part if one in self._limits}
+            line.channel.send(Slice(line.number(), {}, {}, last=False, limits=known))
+            await line.channel.room()
         for part in _parts(list(self._tenants.by_id)):
             line.channel.send(Slice(line.number(), {one: self._tenants.by_id[one] for one in part}, {}, last=False))
             await line.channel.room()
@@ -161,8 +233,15 @@ class ControlLink:
                 self._do(self._tell_all(line))
             case LeaseWanted() if channel in self._lines:
                 self._do(self._lease(self._lines[channel], message))
+            case LeaseReturned() if channel in self._lines:
+                self._do(self._take_back(self._lines[channel], message))
+            case RatesWanted() if channel in self._lines and self.rates is not None:
+                self._do(self._rate(self.rates, self._lines[channel], message))
+            case ClaimWanted() | ClaimEnded() if channel in self._lines and self.claims is not None:
+                self.claims.received(channel, self._lines[channel].incarnation, message)
             case Counted() if channel in self._lines:
                 self._counted(self._lines[channel].incarnation, message)
+                channel.send(Alive())
             case Used() if channel in self._lines:
                 self._used(message.uses)
             case _:
@@ -175,14 +254,26 @@ class ControlLink:
 
     async def _lease(self, line: Line, wanted: LeaseWanted) -> None:
         try:
-            granted = await self._grant(wanted.tenant_id, line.incarnation, Money(wanted.pico_euro), wanted.ask)
+            need, more = Money(wanted.need_pico_euro), Money(wanted.wanted_pico_euro)
+            answer = await self._grant(wanted.account, line.incarnation, need, more, wanted.ask)
         except Failure:
             line.channel.send(LeaseGranted(wanted.ask, 0, failed=True))
         else:
-            line.channel.send(LeaseGranted(wanted.ask, granted.pico_euro))
+            line.channel.send(LeaseGranted(wanted.ask, answer.granted.pico_euro, answer.left.pico_euro))
+
+    async def _take_back(self, line: Line, returned: LeaseReturned) -> None:
+        """What is lost here comes back when the run has ended."""
+        with suppress(Failure):
+            amount = Money(returned.pico_euro)
+            await self.returned(returned.account, line.incarnation, amount, returned.ask)
+
+    async def _rate(self, rates: ControlRates, line: Line, wanted: RatesWanted) -> None:
+        line.channel.send(await rates.answer(line.incarnation, wanted, len(self._lines)))
 
     def _closed(self, channel: Channel) -> None:
         line = self._lines.pop(channel, None)
+        if self.claims is not None:
+            self.claims.gone(channel)
         if line is not None:
             self._gone(line.incarnation)
 

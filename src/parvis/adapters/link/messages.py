@@ -13,6 +13,8 @@ from msgspec import Struct
 from parvis.domain.billing.price import PriceList
 from parvis.domain.catalog.model import Model
 from parvis.domain.fleet.replica import Replica
+from parvis.domain.quota.slices import Slice as RateSlice
+from parvis.domain.quota.slices import Unused, Want
 from parvis.flows.ports import KeyUse
 
 MESSAGE_BYTES_MAX = 16 << 20
@@ -26,11 +28,82 @@ class Hello(Struct, tag=True, frozen=True):
 
 
 class LeaseWanted(Struct, tag=True, frozen=True):
-    """A gateway asks for a share of a tenant's money. `ask` pairs the answer with it and makes it idempotent."""
+    """A gateway asks for a share of an account. `ask` pairs the answer with it and makes it idempotent."""
+
+    ask: str
+    account: str
+    need_pico_euro: int
+    wanted_pico_euro: int
+
+
+class LeaseReturned(Struct, tag=True, frozen=True):
+    """A gateway gives back what nothing is held against. `ask` makes it idempotent."""
+
+    ask: str
+    account: str
+    pico_euro: int
+
+
+class LeaseRecalled(Struct, tag=True, frozen=True):
+    """Control asks all gateways for what they do not need of an account: others want it."""
+
+    account: str
+
+
+class RatesWanted(Struct, tag=True, frozen=True):
+    """A gateway gives back what it did not use of rates and places, and asks for slices of others, in this order.
+
+    Its numbers grow; the same number again is the same trade.
+    """
+
+    number: int
+    unused: list[Unused]
+    wants: list[Want]
+
+
+class RatesGranted(Struct, tag=True, frozen=True):
+    """The answer: a slice for each want. `failed` means that the owner does not answer."""
+
+    number: int
+    slices: list[RateSlice]
+    gateways: int = 1
+    """How many share the limits now."""
+    failed: bool = False
+
+
+class ClaimWanted(Struct, tag=True, frozen=True):
+    """A gateway is about to serve a request that must happen once."""
 
     ask: str
     tenant_id: str
-    pico_euro: int
+    idempotency_key: str
+    fingerprint: str
+
+
+class Claimed(Struct, tag=True, frozen=True):
+    """What is to be done: `run`, `replay` (with the answer that was kept), or refuse with this code.
+
+    `wait` may come before it, every two seconds: the first request under the key still runs. `failed`: nobody knows.
+    """
+
+    ask: str
+    verdict: str
+    kept: bytes = b""
+
+
+class ClaimEnded(Struct, tag=True, frozen=True):
+    """How it ended. Without an answer the claim is free again, unless that was `too_large`; `ask` is the claim's."""
+
+    ask: str
+    answer: bytes | None
+    too_large: bool = False
+
+
+class ClaimKept(Struct, tag=True, frozen=True):
+    """What was answered is durable. Only then does the final marker leave."""
+
+    ask: str
+    failed: bool = False
 
 
 class Counted(Struct, tag=True, frozen=True):
@@ -38,6 +111,10 @@ class Counted(Struct, tag=True, frozen=True):
 
     counters: list[tuple[str, tuple[str, ...], int]]
     gauges: list[tuple[str, tuple[str, ...], int]]
+
+
+class Alive(Struct, tag=True, frozen=True):
+    """Control's answer to `Counted`: it hears."""
 
 
 class Used(Struct, tag=True, frozen=True):
@@ -63,6 +140,7 @@ class Slice(Struct, tag=True, frozen=True):
     tenants: dict[str, bytes]
     keys: dict[str, bytes]
     last: bool
+    limits: dict[str, bytes] = {}
 
 
 class KeysChanged(Struct, tag=True, frozen=True):
@@ -79,17 +157,66 @@ class TenantsChanged(Struct, tag=True, frozen=True):
     tenants: dict[str, bytes]
 
 
+class LimitsChanged(Struct, tag=True, frozen=True):
+    """Limits that are new or not what they were, packed, by their subjects; empty where none are left."""
+
+    number: int
+    limits: dict[str, bytes]
+
+
 class LeaseGranted(Struct, tag=True, frozen=True):
-    """The answer to `LeaseWanted`; zero means that nothing is left. `failed` asks to try again later."""
+    """The answer to `LeaseWanted`; zero means that the need is not covered. `failed` asks to try again later."""
 
     ask: str
     pico_euro: int
+    left_pico_euro: int = 0
     failed: bool = False
 
 
-Told = Knowledge | Slice | KeysChanged | TenantsChanged
+class JoinWanted(Struct, tag=True, frozen=True):
+    """A machine that has no certificate yet asks to be let in: a code's secret, its name, its request (PEM)."""
+
+    secret: bytes
+    name: str
+    request: bytes
+
+
+class Joined(Struct, tag=True, frozen=True):
+    """The answer: a certificate and the authority that signed it (both PEM), or why not."""
+
+    node_id: str = ""
+    certificate: bytes = b""
+    authority: bytes = b""
+    problem: str = ""
+
+
+class Shipped(Struct, tag=True, frozen=True):
+    """Frames of the journal of one run on another machine, in order. `first` begins anew with the oldest that is kept.
+
+    `dead`: this is the end of it, its gateway has ended.
+    """
+
+    incarnation: str
+    frames: bytes
+    first: bool = False
+    dead: bool = False
+
+
+class Taken(Struct, tag=True, frozen=True):
+    """What comes up to this sequence is booked, and nothing of it is open; or the whole run, and its folder may go."""
+
+    incarnation: str
+    sequence: int
+    removed: bool = False
+
+
+Told = Knowledge | Slice | KeysChanged | TenantsChanged | LimitsChanged
 """The messages that are numbered."""
-Message = Hello | LeaseWanted | Counted | Used | Told | LeaseGranted
+Lending = LeaseWanted | LeaseGranted | LeaseReturned | LeaseRecalled
+Rating = RatesWanted | RatesGranted
+Claiming = ClaimWanted | Claimed | ClaimEnded | ClaimKept
+Shipping = JoinWanted | Joined | Shipped | Taken
+Message = Hello | Counted | Alive | Used | Told | Lending | Rating | Claiming | Shipping
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder: "msgspec.msgpack.Decoder[Message]" = msgspec.msgpack.Decoder(Message)

@@ -15,6 +15,7 @@ from parvis.domain.identity.api_key import SECRETS_MAX, ApiKey, KeySecret
 from parvis.domain.identity.organisation import Tenant
 from parvis.domain.identity.rotation import Schedule
 from parvis.domain.identity.scope import ANYTHING, KeyScope
+from parvis.domain.quota.limit import Limits
 
 DIGEST_BYTES = 32
 HEAD_BYTES = SECRETS_MAX * DIGEST_BYTES
@@ -41,6 +42,7 @@ class KeyShape(Struct, frozen=True, omit_defaults=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _read_key = msgspec.msgpack.Decoder(KeyShape).decode
+_read_limits = msgspec.msgpack.Decoder(Limits).decode
 _read_tenant = msgspec.msgpack.Decoder(Tenant).decode
 _TENANT_USUAL = {field.name: field.default for field in fields(Tenant)}
 
@@ -71,6 +73,16 @@ def pack_tenant(tenant: Tenant) -> bytes:
 def unpack_tenant(packed: bytes) -> Tenant:
     """The other way. Raises msgspec.DecodeError."""
     return _read_tenant(packed)
+
+
+def pack_limits(limits: Limits) -> bytes:
+    """Msgpack. Money travels as whole pico-euro."""
+    return _encode(limits)
+
+
+def unpack_limits(packed: bytes) -> Limits:
+    """The other way. Raises msgspec.DecodeError."""
+    return _read_limits(packed)
 
 
 class Packed:
@@ -116,6 +128,15 @@ class PackedTenants(Packed):
         packed = self.by_id.get(tenant_id, _TENANT_OF_NOBODY)
         tenant = unpack_tenant(packed)
         return tenant if packed is not _TENANT_OF_NOBODY else None
+
+
+class PackedLimits(Packed):
+    """The `LimitBook` of a gateway."""
+
+    def get(self, subject: str, /) -> Limits | None:
+        """See the port."""
+        packed = self.by_id.get(subject)
+        return None if packed is None else unpack_limits(packed)
 
 
 _ID = "x_" + "0" * 26

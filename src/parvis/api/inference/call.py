@@ -15,6 +15,7 @@ class Call:
         "content_encoding",
         "expects_continue",
         "http_1_0",
+        "idempotency_key",
         "keep_alive",
         "method",
         "origin",
@@ -34,6 +35,7 @@ class Call:
         self.authorization: bytes | None = None
         self.content_encoding = b""
         self.origin: bytes | None = None
+        self.idempotency_key: bytes | None = None
         self.expects_continue = False
         self.body = b""
         self.keep_alive = True

@@ -28,6 +28,7 @@ async def chat(desk: Desk, exchange: Exchange, _: str) -> None:
             body=body,
             stream=bool(body.stream),
             include_usage=bool(body.stream_options and body.stream_options.include_usage),
+            include_cost=bool(body.stream_options and body.stream_options.include_cost),
             choices=body.n or 1,
             output_tokens_max=body.max_completion_tokens or body.max_tokens,
             input_bytes=len(call.body) + (INJECTED_BYTES_MAX if body.tools else 0),

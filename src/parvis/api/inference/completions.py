@@ -24,6 +24,7 @@ async def completions(desk: Desk, exchange: Exchange, _: str) -> None:
             body=body,
             stream=bool(body.stream),
             include_usage=bool(body.stream_options and body.stream_options.include_usage),
+            include_cost=bool(body.stream_options and body.stream_options.include_cost),
             choices=body.n or 1,
             prompts=len(body.prompts()),
             output_tokens_max=body.max_tokens,

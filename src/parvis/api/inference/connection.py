@@ -457,6 +457,12 @@ def _keep_origin(_: Connection, call: Call, value: bytes) -> None:
     call.origin = value
 
 
+def _keep_idempotency_key(connection: Connection, call: Call, value: bytes) -> None:
+    if call.idempotency_key is not None:
+        connection._stop(BadRequest("Send one Idempotency-Key header.", code="invalid_http"))  # noqa: SLF001 - its own
+    call.idempotency_key = value
+
+
 def _keep_transfer_encoding(connection: Connection, call: Call, value: bytes) -> None:
     if value.lower() != b"chunked":
         connection._stop(BadRequest("Transfer-Encoding can only be chunked.", code="invalid_http"))  # noqa: SLF001 - its own
@@ -485,6 +491,7 @@ _KEPT: dict[bytes, Callable[[Connection, Call, bytes], None]] = {
     b"origin": _keep_origin,
     b"expect": _keep_expect,
     b"host": _count_host,
+    b"idempotency-key": _keep_idempotency_key,
     b"transfer-encoding": _keep_transfer_encoding,
     b"content-length": _check_length,
 }

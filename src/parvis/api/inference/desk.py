@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from parvis.api.inference import once
+from parvis.api.inference.costs import cost_text, tell_cost
 from parvis.api.inference.exchange import Exchange
 from parvis.core.errors import EngineBroke, Unavailable
 from parvis.domain.metering.records import Outcome
-from parvis.flows.ports import House, InferenceRequest, Meters
+from parvis.flows.ports import ClaimSource, House, InferenceRequest, Meters
 from parvis.flows.serve import serve
 
 _DONE = b"data: [DONE]\n\n"
@@ -17,13 +19,22 @@ class Desk:
 
     house: House
     meters: Meters
+    claims: ClaimSource
 
     async def answer(self, exchange: Exchange, request: InferenceRequest) -> None:
         """Let the story run; then, its usage being durable, send the final marker.
 
         Raises Failure for every "no" that comes before the first byte.
         """
-        delivery = await serve(self.house, request, exchange)
+        if exchange.call.idempotency_key is None:
+            delivery = await serve(self.house, request, exchange)
+            tell_cost(delivery, request)
+        else:
+            taken = await once.take(self.claims, self.house.directory, exchange, request)
+            if taken.answer is not None:
+                once.replay(exchange, taken.answer, _DONE)
+                return
+            delivery = await once.run(self.claims, taken, self.house, request, exchange)
         self.meters.answered(request.operation, delivery.outcome, delivery.tokens)
         if delivery.outcome is Outcome.ENGINE_BROKE:
             exchange.fail(
@@ -40,6 +51,7 @@ class Desk:
         elif request.stream:
             exchange.finish_stream(delivery.body + _DONE)
         else:
+            exchange.add_header(b"x-parvis-cost", cost_text(delivery.billed).encode())
             exchange.answer(delivery.body)
             if not exchange.flushed():
                 await exchange.drained()

@@ -7,16 +7,18 @@ from http import HTTPStatus
 from parvis.api.inference.accepting import reset
 from parvis.api.inference.call import Call
 from parvis.api.inference.limits import earned_s
+from parvis.api.rate_headers import rate_headers
 from parvis.api.statuses import headers_of, status_of
 from parvis.core.errors import Failure
 from parvis.domain.metering.records import Outcome
-from parvis.flows.ports import Flow
+from parvis.flows.ports import Flow, Hold
 from parvis.wire.problem import problem_json
 
 EXPOSED = (
     b"x-request-id, openai-processing-ms, openai-version, retry-after, x-should-retry, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
-    b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"
+    b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, "
+    b"idempotent-replayed, original-request, x-parvis-cost, x-parvis-clipped"
 )
 _JSON = (b"content-type", b"application/json")
 _JSON_ONLY = (_JSON,)
@@ -32,6 +34,7 @@ class Exchange:
     """Writes one response. Never raises for a client that has left; remembers it instead."""
 
     __slots__ = (
+        "_added",
         "_cut",
         "_draining",
         "_flow",
@@ -62,6 +65,7 @@ class Exchange:
         self._flow: Flow | None = None
         self._streaming = False
         self._cut = False
+        self._added = b""
 
     # The Sink of the story.
 
@@ -79,6 +83,14 @@ class Exchange:
             self._transport.write(data if self.call.http_1_0 else b"%x\r\n%b\r\n" % (len(data), data))
         else:
             self._start_stream(data)
+
+    def admitted(self, hold: Hold) -> None:
+        passage = hold.passage
+        if passage.requests is not None or passage.tokens is not None:
+            for name, value in rate_headers(passage.requests, passage.tokens):
+                self.add_header(name, value)
+        if hold.clipped_by:
+            self.add_header(b"x-parvis-clipped", hold.clipped.encode())
 
     def flushed(self) -> bool:
         return self.left or self._transport.get_write_buffer_size() == 0
@@ -119,6 +131,10 @@ class Exchange:
         self._flow = None
 
     # What the routes say.
+
+    def add_header(self, name: bytes, value: bytes) -> None:
+        """One more header, whatever the answer will be."""
+        self._added += b"%b: %b\r\n" % (name, value)
 
     def answer(self, body: bytes, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = _JSON_ONLY) -> None:
         """A whole response."""
@@ -171,4 +187,6 @@ class Exchange:
         )
         if call.origin is not None:
             head += b"access-control-allow-origin: *\r\naccess-control-expose-headers: " + EXPOSED + b"\r\n"
+        if self._added:
+            head += self._added
         return head if call.keep_alive else head + b"connection: close\r\n"

@@ -2,36 +2,32 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import BaseModel, ConfigDict, Field
 
 from parvis.api.operator.answers import Balances, Check, Credit, PriceListInForce
 from parvis.api.operator.desk import TheDesk
+from parvis.api.operator.price_form import PriceFields
 from parvis.api.web.answers import Listed
 from parvis.api.web.answers import PriceList as PriceListShown
 from parvis.api.web.instants import read_instant
 from parvis.api.web.shapes import Json, listing, money_shape, price_shape
 from parvis.core.ids import new_id
 from parvis.core.money import Money
-from parvis.domain.billing.price import PriceList, price_in_force
+from parvis.domain.billing.price import price_in_force
 from parvis.domain.billing.transfer import REVENUE, WORLD_ALLOWANCE, WORLD_WRITE_OFF, tenant_account
 from parvis.flows.catalogue import PRICES_ALL, add_prices
 
-Price = Annotated[StrictInt, Field(ge=0, le=10**12, description="micro-euro per million tokens")]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Euro = Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,12})?$", description="decimal euro, like 200.00")]
 
 
-class PriceForm(BaseModel):
-    """Prices of one model, or of all (`*`), from a date on: by default from now. Cached input costs as input."""
+class PriceForm(PriceFields):
+    """Prices of one model, or of all (`*`), from a date on: by default from now."""
 
     model_config = ConfigDict(extra="forbid")
     version: Name | None = None
     model_id: Name = PRICES_ALL
     valid_from: str | None = None
-    input_microeuro_per_mtoken: Price
-    cached_microeuro_per_mtoken: Price | None = None
-    output_microeuro_per_mtoken: Price
-    reasoning_microeuro_per_mtoken: Price
 
 
 class CreditForm(BaseModel):
@@ -54,16 +50,8 @@ async def add_price_list(desk: TheDesk, form: PriceForm) -> Annotated[Json, Pric
     """Append a price list. None is ever changed: requests are billed by the version that they started under."""
     now = desk.clock.unix_ms()
     starts = read_instant(form.valid_from, "valid_from")
-    cached = form.cached_microeuro_per_mtoken
-    prices = PriceList(
-        version=form.version or new_id("prices", now, desk.randomness),
-        model_id=form.model_id,
-        valid_from_unix_ms=now if starts is None else starts,
-        input_microeuro_per_mtoken=form.input_microeuro_per_mtoken,
-        cached_microeuro_per_mtoken=form.input_microeuro_per_mtoken if cached is None else cached,
-        output_microeuro_per_mtoken=form.output_microeuro_per_mtoken,
-        reasoning_microeuro_per_mtoken=form.reasoning_microeuro_per_mtoken,
-    )
+    version = form.version or new_id("prices", now, desk.randomness)
+    prices = form.price_list(version, form.model_id, now if starts is None else starts)
     await add_prices(desk.store, prices)
     await desk.announce()
     return price_shape(prices)

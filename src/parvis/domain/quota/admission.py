@@ -30,3 +30,17 @@ def worst_case(
     input_max = min(input_bytes + template_tokens * prompts, context_tokens * prompts)
     output_max = context_tokens if output_tokens_max is None else min(output_tokens_max, context_tokens)
     return WorstCase(input_max, output_max * choices * prompts, output_max)
+
+
+def counted(worst: WorstCase, input_tokens: int) -> WorstCase:
+    """The same request, its prompts counted by who will read them. A count is never believed above the bound."""
+    return worst._replace(input_tokens_max=min(worst.input_tokens_max, input_tokens))
+
+
+def shortened(worst: WorstCase, output_tokens_max: int) -> WorstCase | None:
+    """The same request with no more output in all than this; None when that is not a token for each of its answers."""
+    if not worst.output_tokens_each:
+        return None
+    answers = worst.output_tokens_max // worst.output_tokens_each
+    each = min(output_tokens_max // answers, worst.output_tokens_each)
+    return WorstCase(worst.input_tokens_max, each * answers, each) if each > 0 else None
