@@ -136,6 +136,22 @@ class Store(Struct, frozen=True, forbid_unknown_fields=True):
     """A file that holds the URL, so that its password stands in no configuration."""
 
 
+class Link(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where control hears gateways of other machines."""
+
+    listen: str = ""
+    """`HOST:PORT`. Empty: there are none. Always mutual TLS, by certificates of its own."""
+
+
+class RateLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who keeps rates and places. Without a server of their own the database does."""
+
+    valkey: str = ""
+    """`valkey://HOST:PORT/0`, with TLS `valkeys://`; Redis does as well. Empty: the database."""
+    url_file: str = ""
+    """A file that holds the URL, so that its password stands in no configuration."""
+
+
 class Holding(Struct, frozen=True, forbid_unknown_fields=True):
     """How gateways hold money."""
 
@@ -194,7 +210,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     openid: OpenId = OpenId()
     notices: Notices = Notices()
     store: Store = Store()
+    limits: RateLimits = RateLimits()
     money: Holding = Holding()
+    link: Link = Link()
     engines: dict[str, EngineSettings] = msgspec.field(default_factory=_builtin_engines)
 
     @property
@@ -203,6 +221,13 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         if self.store.url_file:
             return _read_file(self.store.url_file, "store.url_file")
         return self.store.url or f"sqlite:///{self.home / 'parvis.sqlite'}"
+
+    @property
+    def valkey_url(self) -> str:
+        """Of the server that keeps rates, its secret included; empty where the database does. Never logged."""
+        if self.limits.url_file:
+            return _read_file(self.limits.url_file, "limits.url_file")
+        return self.limits.valkey
 
 
 def data_folder(home: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:

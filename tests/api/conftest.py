@@ -39,6 +39,7 @@ from parvis.flows.invitations import accept, invite
 from parvis.flows.keys import NewKey, create_key, tenant_named
 from parvis.flows.lobby import Proofs
 from parvis.testing.answer_witness import AnswerWitness
+from parvis.testing.store_suite import lent
 
 TOKEN = "the operator's token"
 PEPPER = b"pepper"
@@ -115,7 +116,7 @@ class Premises:
     async def use(self, key: NewKey, requests: list[UsageRecord]) -> None:
         """Book these requests, as ingest does."""
         tenant, run = key.key.tenant_id, f"run-{key.key.tenant_id}"
-        await self.store.grant_lease(tenant, run, Money.euro(1), f"grant-{tenant}")
+        await lent(self.store, tenant, run, Money.euro(1), f"grant-{tenant}")
         await self.store.ingest(run, len(requests), requests)
 
 

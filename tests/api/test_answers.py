@@ -4,6 +4,7 @@ All tests of this folder ask through `listening`, which compares every answer; h
 """
 
 import json
+import os
 import re
 import time
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from parvis.adapters.keyring.signing_key import Ed25519Signer
 from parvis.api.console import tenants
 from parvis.api.console.app import ROUTES as CONSOLE
 from parvis.api.console.app import make_app as make_console
@@ -21,15 +23,18 @@ from parvis.api.web.door import DESCRIPTION
 from parvis.api.web.instants import write_instant
 from parvis.api.web.routes import AnswerMissing, Route
 from parvis.api.web.shapes import tenant_shape
+from parvis.core.clock import SystemClock
 from parvis.domain.identity.permission import Permission as May
 from parvis.domain.identity.place import Target
 from parvis.domain.identity.principal import operator
 from parvis.domain.identity.role import Role
 from parvis.flows.invitations import invite
 from parvis.flows.notices import PostOffice
+from parvis.flows.receipts import Notary
 from parvis.testing.answer_witness import difference_of
 from parvis.testing.authenticator import Authenticator
 from parvis.testing.browser import browser
+from parvis.testing.store_suite import COST, lent, usage_record
 from parvis.testing.two_customers import MODEL, TwoCustomers, furnish
 
 Json = dict[str, Any]
@@ -56,12 +61,23 @@ REVIEWS: list[Step] = [
     ("POST", "/v1/reviews/{review_id}/items/{item_id}", {"decision": "keep", "reason": "r"}),
     ("POST", "/v1/reviews/{review_id}/close", {}),
 ]
+LIMITS: list[Step] = [
+    ("PUT", "/v1/limits/{subject}", {"requests_per_minute": 1, "monthly_euro": "1", "notice_percents": [50]}),
+    ("DELETE", "/v1/limits/{subject}", {}),
+]
 _PROJECT = "/v1/organization/projects/{project_id}"
+_SPENDING = {"currency": "EUR", "interval": "month", "threshold_amount": 1}
 AT_THE_CONSOLE: list[Step] = [
     ("POST", "/v1/keys/sync", {"rotate": True}),
     ("POST", "/v1/keys/report", {"key": "nothing"}),
+    ("POST", "/v1/estimate", {"input": "x", "tenant_id": "{tenant_id}"}),
     ("PATCH", "/v1/tenants/{tenant_id}", {"name": "x"}),
-    ("POST", "/v1/tenants/{tenant_id}/keys", {"name": "k"}),
+    ("POST", "/v1/tenants/{tenant_id}/keys", {"name": "k", "limits": {"monthly_euro": "1"}}),
+    *LIMITS,
+    ("POST", "/v1/organization/spend_limit", _SPENDING),
+    ("DELETE", "/v1/organization/spend_limit", {}),
+    ("POST", f"{_PROJECT}/spend_limit", _SPENDING),
+    ("DELETE", f"{_PROJECT}/spend_limit", {}),
     ("POST", "/v1/grants", {"user_id": "{user_id}", "role": "billing_reader", "tenant_id": "{tenant_id}"}),
     ("DELETE", "/v1/grants/{grant_id}", {}),
     *REVIEWS,
@@ -88,6 +104,7 @@ AT_THE_CONSOLE: list[Step] = [
     ("DELETE", "/v1/organization/sign_in", {}),
 ]
 _ORGANISATION = "/v1/organisations/{organisation_id}"
+_PARTY = {"name": "n", "street": "s", "postcode": "1", "city": "c", "vat_id": "FR96552100554"}
 _ENTRY = {"engine": "e", "engine_model": "m", "context_tokens": 1, "capabilities": ["chat"]}
 _FILE = {"organisations": [{"id": "south", "name": "Renamed"}]}
 AT_THE_OPERATOR: list[Step] = [
@@ -95,10 +112,23 @@ AT_THE_OPERATOR: list[Step] = [
     ("POST", "/v1/models/apply", {"models": [{"id": "new", "context_tokens": 2}]}),
     ("PUT", "/v1/models/new", _ENTRY),
     ("POST", "/v1/keys", {"name": "k", "tenant_id": "{tenant_id}"}),
+    *LIMITS,
+    ("PUT", "/v1/tiers/{tier_id}", {"name": "t", "limits": {"requests_per_minute": 1}}),
+    ("PUT", "/v1/tenants/{tenant_id}/contract", {"tier_id": "{tier_id}", "exhaustion": "refuse"}),
     *KEYS,
     ("DELETE", "/v1/notice-targets/{target_id}", {}),
     ("POST", "/v1/prices", PRICES),
     ("POST", "/v1/credits", {"tenant_id": "{tenant_id}", "euro": "1.5"}),
+    ("POST", "/v1/orders", {"tenant_id": "{tenant_id}", "euro": "1.5", "expires_at": "2999-01-01"}),
+    ("POST", "/v1/refunds", {"tenant_id": "{tenant_id}", "euro": "0.000000000001", "note": "n"}),
+    ("POST", "/v1/ledger/losses", {"run": "nobody", "note": "n", "dry_run": True}),
+    ("POST", "/v1/ledger/dismissals", {"request_id": "req_000077", "note": "n"}),
+    ("PUT", "/v1/seller", {"party": _PARTY, "notes": {"PMD": "x"}}),
+    ("PUT", f"{_ORGANISATION}/buyer", {"party": _PARTY}),
+    ("POST", f"{_ORGANISATION}/invoices", {"month": "2026-10"}),
+    ("POST", "/v1/invoices/{number}/credit_notes", {}),
+    ("POST", "/v1/nodes/codes", {}),
+    ("DELETE", "/v1/nodes/{node_id}", {}),
     ("POST", "/v1/organisations", {"name": "o", "organisation_id": "west"}),
     ("PATCH", _ORGANISATION, {"name": "x"}),
     ("POST", f"{_ORGANISATION}/tenants", {"name": "t"}),
@@ -237,6 +267,12 @@ async def test_every_route_answers_what_it_declares(house: TwoCustomers, premise
     await read_everything(house, "operator", OPERATOR)
     await walk(house, "console", KEYS, "own")
     await walk(house, "console", AT_THE_CONSOLE, "sibling")
+    await house.store.ingest("astray", 1, [usage_record(77, "nobody")])
+    late = usage_record(78, "away")
+    await lent(house.store, "away", "late", COST, "late")
+    of_south = late.started._replace(organisation_id="south", model_id=MODEL)
+    await house.store.ingest("late", 1, [late._replace(started=of_south)])
+    await Notary(house.store, Ed25519Signer(b"seed" * 8), SystemClock(), os.urandom).seal()
     await walk(house, "operator", AT_THE_OPERATOR, "foreign")
     answered = house.visitor.answered | await sign_in_and_out(premises, kit)
     untried = [

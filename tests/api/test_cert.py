@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parvis.adapters.certificates.authority import new_authority, server_names, sign_server
 from parvis.app.tls import server_context
-from parvis.cli.authority import new_authority, server_names, sign_server
 from parvis.cli.certificate import CertificateFacts, read_certificate
 from parvis.cli.main import main
 from parvis.core.errors import Misconfigured

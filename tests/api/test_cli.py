@@ -82,6 +82,15 @@ async def test_usage_for_programs_is_whole_numbers(parvis: Parvis) -> None:
     assert list(rows[0])[:2] == ["key", "day"]
 
 
+async def test_exports_are_files(parvis: Parvis, tmp_path: Path) -> None:
+    report = json.loads(await good(parvis("usage", "--by", "key,day", "--json")))
+    await good(parvis("usage", "export", "--by", "key,day", "--to", str(tmp_path / "usage.csv")))
+    lines = list(csv.DictReader((tmp_path / "usage.csv").read_text().splitlines()))
+    assert [line["billed_pico_euro"] for line in lines] == [str(r["billed"]["pico_euro"]) for r in report["data"]]
+    requests = list(csv.DictReader((await good(parvis("requests", "export"))).splitlines()))
+    assert len(requests) == report["total"]["requests"]
+
+
 async def test_usage_of_nothing_is_zero(parvis: Parvis) -> None:
     assert "0 €" in await good(parvis("usage"))
     assert (await good(parvis("usage", "--csv"))).startswith("requests,input,")
@@ -144,6 +153,12 @@ async def test_prices_are_said_in_euro(parvis: Parvis) -> None:
     listed = {price["version"]: price for price in json.loads(await good(parvis("price", "list", "--json")))}
     assert listed["next"]["input_microeuro_per_mtoken"] == listed["next"]["cached_microeuro_per_mtoken"] == 1_800_000
     assert "1.8 €" in await good(parvis("price", "list"))
+    units = ("--batch-output", "3", "--audio-minute", "0.01", "--documents", "4", "--version", "units")
+    await good(parvis("price", "add", *words[:6], *units))
+    listed = {price["version"]: price for price in json.loads(await good(parvis("price", "list", "--json")))}
+    assert listed["units"]["per_unit"] == {"audio_minute": "0.01 €", "document": "0.000004 €", "image": None}
+    assert listed["units"]["batch_per_mtoken"]["output"] == "3 €"
+    assert listed["next"]["batch_per_mtoken"]["input"] == "0.9 €"
     wrong = await parvis("price", "add", "--input", "0.0000001", "--output", "8", "--reasoning", "8")
     assert (wrong.exit_code, wrong.stderr[:16]) == (1, "Error: --input: ")
 

@@ -14,8 +14,8 @@ import uvicorn
 import yaml
 from click.testing import CliRunner, Result
 
+from parvis.adapters.certificates.authority import new_authority, server_names, sign_server
 from parvis.api.operator.app import make_app
-from parvis.cli.authority import new_authority, server_names, sign_server
 from parvis.cli.declared import read_declaration
 from parvis.cli.main import main
 from parvis.cli.remote import base_url

@@ -10,11 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from parvis.adapters.certificates.authority import new_authority, server_names, sign_server
 from parvis.adapters.openid.client import OpenIdClient
 from parvis.adapters.outbound.client import OutboundClient
 from parvis.api.console.app import make_app
 from parvis.api.operator.app import make_app as make_operator
-from parvis.cli.authority import new_authority, server_names, sign_server
 from parvis.domain.identity.openid import Provider
 from parvis.domain.identity.site import Site
 from parvis.flows.openid_settings import OpenIdHouse

@@ -15,7 +15,7 @@ import openai
 import pytest
 from click.testing import CliRunner
 
-from parvis.cli.authority import new_authority, server_names, sign_server
+from parvis.adapters.certificates.authority import new_authority, server_names, sign_server
 from parvis.cli.main import main
 from parvis.testing.processes import FakeEngineProcess, fake_engine
 from parvis.testing.raw_http import request, responses

@@ -113,6 +113,15 @@ def test_the_store_url_can_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
     assert "secret" not in repr(ready)
 
 
+def test_the_server_of_rates_can_be_named_or_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
+    assert settings(tmp_path).valkey_url == ""
+    assert settings(tmp_path, LIMITS__VALKEY="valkey://127.0.0.1:6379/0").valkey_url == "valkey://127.0.0.1:6379/0"
+    (tmp_path / "url").write_text("valkeys://:secret@10.0.0.1:6379/0\n")
+    ready = settings(tmp_path, LIMITS__URL_FILE=str(tmp_path / "url"))
+    assert ready.valkey_url == "valkeys://:secret@10.0.0.1:6379/0"
+    assert "secret" not in repr(ready)
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     ready = settings(tmp_path, STORE__URL_FILE="nowhere")
     with pytest.raises(Misconfigured, match=r"store\.url_file = nowhere cannot be read"):

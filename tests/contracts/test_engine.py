@@ -10,6 +10,7 @@ import pytest
 
 from parvis.domain.fleet.replica import EngineKind
 from parvis.testing import engine_suite as suite
+from parvis.testing.counting_suite import COUNTING_PROMISES
 from parvis.testing.embedding_suite import EMBEDDING_PROMISES
 from parvis.testing.engine_bench import Bench
 from parvis.testing.engine_servers import FAKE_GAPS, FAKE_LLAMA_GAPS, fake_bench, keep
@@ -49,7 +50,7 @@ def cells(promises: tuple[suite.Promise, ...]) -> list[Any]:
     return [cell(case, promise) for case in CASES for promise in promises]
 
 
-@pytest.mark.parametrize(("case", "promise"), cells(suite.PROMISES + EMBEDDING_PROMISES))
+@pytest.mark.parametrize(("case", "promise"), cells(suite.PROMISES + COUNTING_PROMISES + EMBEDDING_PROMISES))
 def test_an_engine(case: Case, promise: suite.Promise, fakes: dict[EngineKind, Bench]) -> None:
     keep(promise, fakes[case.kind])
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from parvis.adapters.certificates.authority import new_authority, server_names, sign_server
 from parvis.adapters.outbound.client import OutboundClient
-from parvis.cli.authority import new_authority, server_names, sign_server
 from parvis.core.errors import BadRequest, Failure, Misconfigured, Unavailable
 from parvis.flows.outbound import Outbound
 

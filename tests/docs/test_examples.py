@@ -21,8 +21,8 @@ import httpx
 import psycopg
 import pytest
 
+from parvis.adapters.certificates.authority import new_authority, server_names, sign_server
 from parvis.adapters.engines.weights import locate
-from parvis.cli.authority import new_authority, server_names, sign_server
 from parvis.settings import load
 from parvis.testing.false_provider import FalseProvider
 from parvis.testing.postgres import postgres
@@ -36,9 +36,15 @@ PRIVACY = "docs/how-to/privacy.md"
 CUSTOMERS = "docs/how-to/customers.md"
 SIGN_IN = "docs/how-to/sign-in.md"
 OPENID = "docs/how-to/openid.md"
+LIMITS = "docs/how-to/limits.md"
+INVOICES = "docs/how-to/invoices.md"
+EXPORTS = "docs/how-to/export-usage.md"
 ORGANIZATION = "docs/reference/organization-api.md"
 ROTATE, KEYS = "docs/how-to/rotate-keys.md", "docs/reference/keys.md"
-ON_A_SHARED_SERVICE = ("README.md", "docs/reference/cli.md", OPERATE, PRIVACY, SIGN_IN, ROTATE, KEYS)
+ON_A_SHARED_SERVICE = (
+    *("README.md", "docs/reference/cli.md", OPERATE, PRIVACY, SIGN_IN, ROTATE, KEYS, LIMITS, INVOICES),
+    EXPORTS,
+)
 ON_ITS_OWN = (
     CUSTOMERS,
     ORGANIZATION,
@@ -200,7 +206,9 @@ def owner(tmp_path: Path) -> Iterator[Newcomer]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("page", ["README.md", "docs/reference/cli.md", PRIVACY, SIGN_IN, ROTATE, KEYS])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/reference/cli.md", PRIVACY, SIGN_IN, ROTATE, KEYS, LIMITS, INVOICES, EXPORTS]
+)
 def test_what_a_page_says_works(newcomer: Newcomer, page: str) -> None:
     newcomer.follow(page)
 

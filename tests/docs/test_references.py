@@ -24,7 +24,7 @@ from parvis.wire import bulk, chat, chat_shapes, completion, embedding, schema_c
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
-NOT_BY_HTTP = {"failure", "misconfigured", "seal_broken", "signature_invalid", "weights_missing"}
+NOT_BY_HTTP = {"failure", "misconfigured", "receipt_invalid", "seal_broken", "signature_invalid", "weights_missing"}
 FLAGS = {"--help"}
 SHORT = {"--json", "--csv"}
 """Other words for two values of `--output`, said once for all commands that have it."""
@@ -69,7 +69,7 @@ def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, set[st
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
             yield from commands(command, f"{prefix}{name} ")
-        else:
+        if not isinstance(command, click.Group) or command.invoke_without_command:
             said = [option for p in command.params for option in (*p.opts, *p.secondary_opts)]
             named = {option for option in said if option.startswith("--")}
             yield prefix + name, named - FLAGS - (SHORT if "-o" in said else set())

@@ -17,7 +17,10 @@ ROOMS = (
     *("api/web/", "api/console/", "api/operator/", "flows/", "domain/identity/", "domain/catalog/"),
     *("adapters/store/", "adapters/openid/", "adapters/passkeys/", "adapters/passwords/", "adapters/outbound/"),
 )
-INFERENCE = ("serve", "permit", "purse", "trail", "fleet", "directory", "ingest")
+INFERENCE = (
+    *("serve", "permit", "purse", "quota", "scarcity", "throttle", "rate_trade", "limit_texts"),
+    *("trail", "fleet", "directory", "ingest"),
+)
 """Stories whose refusals go to programs, in English."""
 RULES = ("faults", "clashes")
 """How functions end that say what is wrong, one sentence for each thing."""

@@ -23,6 +23,8 @@ PARTS = (
     "tests/flows/test_ingest.py",
     "tests/flows/test_permit.py",
     "tests/flows/test_purse.py",
+    "tests/flows/test_quota.py",
+    "tests/flows/test_serve.py",
     "tests/flows/test_trail.py",
     "tests/contracts/test_engine.py",
     "tests/contracts/test_journal.py",

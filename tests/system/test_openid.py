@@ -15,7 +15,7 @@ import httpx
 import pyotp
 import pytest
 
-from parvis.cli.authority import new_authority, server_names, sign_server
+from parvis.adapters.certificates.authority import new_authority, server_names, sign_server
 from parvis.testing import false_provider
 from parvis.testing.false_provider import FalseProvider
 from parvis.testing.openid_provider import OpenIdProvider, install

@@ -24,7 +24,14 @@ from parvis.testing.two_customers import TwoCustomers, by_hand, contents, forbid
 
 Json = dict[str, Any]
 HOLE = re.compile(r"\{(\w+)(?::path)?\}")
-TEXTS = {"price": "1", "euro": "1.00", "email": "a@example.eu", "due_at": "2030-01-01", "role": "member"}
+TEXTS = {
+    "price": "1",
+    "euro": "1.00",
+    "email": "a@example.eu",
+    "due_at": "2030-01-01",
+    "role": "member",
+    "month": "2026-09",
+}
 """What a field of this name takes, where any text would not do."""
 SECRET = re.compile(r"(?:sk|pat|opt|inv)-parvis_[0-9a-z]{16}_[0-9a-z]{40}|otpauth://|\"(?:secret|recovery_codes)\":")
 """What is shown once: keys, tokens, links, seeds and codes."""

@@ -202,7 +202,7 @@ def directory_of(keys: KeyBook) -> SnapshotDirectory:
     tenants = PackedTenants()
     tenants.take({"t": pack_tenant(Tenant("t", "org", "Test", credit_unlimited=True))})
     directory = SnapshotDirectory(SystemClock())
-    directory.load(Snapshot(1, PEPPER, keys, tenants, (), (), ()))
+    directory.load(Snapshot(1, PEPPER, keys, tenants, {}, (), (), ()))
     return directory
 
 

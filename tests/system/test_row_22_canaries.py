@@ -24,10 +24,10 @@ import httpx
 import msgspec
 import pytest
 
+from parvis.adapters.certificates.authority import new_authority, server_names, sign_server
 from parvis.adapters.link.messages import HEAD, Knowledge, unpack
 from parvis.app.opening import PEPPER_PURPOSE, PEPPER_VERSION
 from parvis.app.tls import pinning_context
-from parvis.cli.authority import new_authority, server_names, sign_server
 from parvis.domain.identity.key_text import read_key
 from parvis.domain.vault.sealing import derive_key
 from parvis.testing.caller import chat

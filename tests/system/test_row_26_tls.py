@@ -25,7 +25,7 @@ from typing import Literal
 import pytest
 from cryptography import x509
 
-from parvis.cli.authority import Identity, new_authority, server_names, sign_server
+from parvis.adapters.certificates.authority import Identity, new_authority, server_names, sign_server
 from parvis.testing.caller import Caller, Seen, chat
 from parvis.testing.client_hello import greeted, modern, old_variants
 from parvis.testing.processes import fake_engine

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from parvis.cli.authority import Identity, new_authority, server_names, sign_server
+from parvis.adapters.certificates.authority import Identity, new_authority, server_names, sign_server
 from parvis.testing.service import NotStartedError, Service, free_port, service
 
 LISTENERS = ("CONSOLE", "OPERATOR")

@@ -2,11 +2,13 @@
 
 from http import HTTPStatus
 
+from parvis.api.rate_headers import rate_headers
 from parvis.core.errors import (
     BadRequest,
     Conflict,
     EngineBroke,
     Failure,
+    LimitReached,
     MethodNotAllowed,
     NotAuthenticated,
     NotFound,
@@ -29,6 +31,7 @@ _STATUSES: tuple[tuple[type[Failure], HTTPStatus, str], ...] = (
     (Conflict, HTTPStatus.CONFLICT, "invalid_request_error"),
     (TooManyAttempts, HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error"),
     (QuotaExhausted, HTTPStatus.TOO_MANY_REQUESTS, "insufficient_quota"),
+    (LimitReached, HTTPStatus.TOO_MANY_REQUESTS, "rate_limit_error"),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE, "service_unavailable_error"),
     (EngineBroke, HTTPStatus.INTERNAL_SERVER_ERROR, "server_error"),
 )
@@ -53,8 +56,10 @@ def headers_of(failure: Failure) -> list[tuple[bytes, bytes]]:
         patient = isinstance(failure, TooManyAttempts)  # people, who are told the whole truth
         seconds = failure.retry_after_s if patient else min(failure.retry_after_s, RETRY_AFTER_S_MAX)
         headers.append((b"retry-after", str(seconds).encode()))
-    if isinstance(failure, _NO_RETRY):
+    if isinstance(failure, _NO_RETRY) or (isinstance(failure, Conflict) and failure.retry_after_s is None):
         headers.append((b"x-should-retry", b"false"))
+    if isinstance(failure, LimitReached):
+        headers.extend(rate_headers(failure.requests, failure.tokens))
     if isinstance(failure, NotAuthenticated):
         headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(failure, MethodNotAllowed):

@@ -19,8 +19,10 @@ from typing import Any
 import msgspec
 
 from parvis.adapters.journal.reader import runs
+from parvis.adapters.link.claims import ControlClaims
 from parvis.adapters.link.control_side import ControlLink, bind_link
 from parvis.adapters.link.messages import Counted
+from parvis.adapters.link.shipping import ShippedRun
 from parvis.adapters.passkeys.webauthn_site import WebAuthnSite
 from parvis.adapters.passwords.argon2id import Argon2Passwords
 from parvis.adapters.store.store import SqlStore
@@ -32,21 +34,29 @@ from parvis.api.operator.app import make_app as make_operator
 from parvis.api.operator.desk import OperatorDesk
 from parvis.app.announcing import Announcer
 from parvis.app.child import Parent, Word, die_with_parent, first_word, report, settings_of
+from parvis.app.engine_desk import EngineDesk
 from parvis.app.openid import openid_house
 from parvis.app.opening import people_seal_key_of, pepper_of, signer_of
-from parvis.app.post_office import post_office
+from parvis.app.post_office import money_notices, post_office
+from parvis.app.press import LazyPress
+from parvis.app.rates import Rates
+from parvis.app.remotes import Remotes
 from parvis.app.replicas import given_replicas
+from parvis.app.sealing import Sealing
 from parvis.app.ticker import Ticker
 from parvis.app.web_listeners import Served, WebListeners, web_context
 from parvis.core.clock import SystemClock
 from parvis.core.errors import Failure, Misconfigured
-from parvis.core.money import Money
 from parvis.core.secret import Secret
 from parvis.domain.fleet.replica import Replica, ReplicaState
 from parvis.domain.identity.site import Site
+from parvis.flows.bookkeeping import Bookkeeper
+from parvis.flows.claims import ClaimBook
 from parvis.flows.ingest import Ingest
+from parvis.flows.lending import Lender
 from parvis.flows.lobby import Proofs
 from parvis.flows.ports import KeyUse
+from parvis.flows.receipts import Notary
 from parvis.settings import Settings, WebListener
 
 INGEST_INTERVAL_S = 0.05
@@ -70,10 +80,25 @@ class Control:
         self._own_replicas = replicas
         self._given_replicas = given_replicas(settings)
         self._ingests: dict[str, Ingest] = {}
-        self._link = ControlLink(self._pepper, self._grant, self._counted, self._metrics.gone, self._used)
+        self._lender = Lender(self._store, lambda: self._link.gateways, self._recall)
+        self._link = ControlLink(self._pepper, self._lender.lend, self._counted, self._metrics.gone, self._used)
+        self._link.returned = self._lender.returned
+        self._remotes = Remotes(settings, self._store, self._clock, self._link, self._arrived)
         self._announcer = Announcer(self._store, self._link, self._replicas)
         self._post_office = post_office(settings, self._store, self._clock)
-        self._ticker = Ticker(self._post_office)
+        self._claims = ClaimBook(self._store, self._post_office.vault, self._pepper, self._clock)
+        self._link.claims = ControlClaims(self._claims)
+        self._rates = Rates(settings, self._store, self._link)
+        keeper = Bookkeeper(self._store, self._clock, self._metrics.set)
+        others = {
+            "claims": self._claims.forget,
+            **money_notices(self._store, self._clock),
+            "orders": keeper.expire,
+            "books": keeper.check,
+        }
+        self._ticker = Ticker(self._post_office, others=others)
+        self._sealing = Sealing(Notary(self._store, signer_of(settings), self._clock, os.urandom))
+        self._engines = EngineDesk(self._store, self._clock, self._replicas, self._open_requests)
         self._lock: int | None = None
         self._listeners = WebListeners()
         self._ingesting: asyncio.Task[None] | None = None
@@ -118,8 +143,12 @@ class Control:
         await self._announcer.load()
         await self.announce()
         await self._link.start(bind_link(self._settings.home / "run" / "control.sock"))
+        await self._remotes.begin()
         self._announcer.begin()
         self._ticker.begin()
+        self._sealing.begin()
+        self._rates.begin()
+        self._engines.begin()
         self._ingests = {}  # what was read before a rest may have been booked and removed by another
         self._ingesting = asyncio.create_task(self._ingest_for_ever())
         await self._open_listeners()
@@ -128,8 +157,12 @@ class Control:
         """Let go of callers, journals and gateways, in this order. The store stays open: nothing stands in it alone."""
         await self._listeners.close()
         await self._stop_ingesting()
+        await self._remotes.end()
         self._link.close()
         await self._ticker.end()
+        await self._sealing.end()
+        await self._rates.end()
+        await self._engines.end()
         await self._announcer.end()
         if self._lock is not None:
             os.close(self._lock)
@@ -166,6 +199,10 @@ class Control:
     def _replicas(self) -> tuple[Replica, ...]:
         return (*self._given_replicas, *self._own_replicas)
 
+    def _open_requests(self) -> int:
+        """Those that gateways have begun and not ended, as far as their journals were read."""
+        return sum(ingest.open_count for ingest in self._ingests.values())
+
     def status(self) -> dict[str, Any]:
         """What runs now."""
         replicas = self._replicas()
@@ -175,17 +212,17 @@ class Control:
             "stopping": self._stopping,
             "gateways": self._link.gateways,
             "open_runs": sorted(self._ingests),
-            "open_requests": sum(ingest.open_count for ingest in self._ingests.values()),
+            "open_requests": self._open_requests(),
             "replicas": [
                 {"id": r.replica_id, "engine": r.engine, "kind": r.kind, "address": r.address, "state": r.state}
                 for r in replicas
             ],
         }
 
-    # Leases and what the link tells
+    # What the link tells
 
-    async def _grant(self, tenant_id: str, incarnation: str, amount: Money, ask: str) -> Money:
-        return await self._store.grant_lease(tenant_id, incarnation, amount, ask)
+    def _recall(self, account: str, incarnation: str) -> None:
+        self._link.recall(account, incarnation)
 
     def _counted(self, gateway: str, counted: Counted) -> None:
         self._metrics.add(gateway, counted.counters, counted.gauges)
@@ -217,9 +254,15 @@ class Control:
                 _log.error("usage cannot be booked", extra={"incarnation": incarnation, "kind": failure.code})
                 await asyncio.sleep(1.0)
                 continue
-            if ended:
+            if ended and self._ingests.get(incarnation) is ingest:
                 del self._ingests[incarnation]
+                self._claims.run_ended()
+                await self._rates.run_ended(incarnation)
         self._metrics.set("parvis_open_runs", len(self._ingests))
+
+    def _arrived(self, run: ShippedRun) -> None:
+        """The journal of a run on another machine: from its beginning, whatever was read of it before."""
+        self._ingests[run.incarnation] = Ingest(run, self._store, self._metrics.booked)
 
     async def _ingest_the_rest(self) -> None:
         """The gateways have ended: their journals can be read to the end."""
@@ -243,7 +286,9 @@ class Control:
             pepper=lambda: self._pepper,
             clock=self._clock,
             announce=self.announce,
+            press=LazyPress(),
             post_office=self._post_office,
+            count_prompt=self._engines.count_prompt,
             proofs=self._proofs(self._settings.console),
             site=_site(self._settings.console),
         )
@@ -258,7 +303,10 @@ class Control:
             announce=self.announce,
             metrics=self._metrics.text,
             status=self.status,
+            engine_counts=self._engines.counts.compare_all,
             signer=signer_of(self._settings),
+            joining=self._remotes.joining,
+            press=LazyPress(),
             post_office=self._post_office,
             proofs=self._proofs(self._settings.operator),
             site=_site(self._settings.operator),

@@ -2,6 +2,7 @@
 
 import os
 import ssl
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from parvis.adapters.keyring.file_key import load_root_key
@@ -10,6 +11,7 @@ from parvis.adapters.outbound.client import OutboundClient
 from parvis.core.clock import Clock
 from parvis.core.errors import Misconfigured
 from parvis.core.secret import Secret
+from parvis.flows.money_notices import tell_of_budgets, tell_of_low_credit
 from parvis.flows.notices import Mailer, PostOffice
 from parvis.flows.store import Store
 from parvis.flows.vault import TenantVault
@@ -23,6 +25,14 @@ def post_office(settings: Settings, store: Store, clock: Clock) -> PostOffice:
     outbound = OutboundClient(hosts, notices.private_hosts, notices.tls_ca)
     vault = TenantVault(store, load_root_key(settings.home), os.urandom)
     return PostOffice(store, vault, outbound, _mailer(notices, outbound), clock, os.urandom)
+
+
+def money_notices(store: Store, clock: Clock) -> dict[str, Callable[[], Awaitable[object]]]:
+    """What the ticker does in each round for budgets and credit, by its name in the log."""
+    return {
+        "budgets": lambda: tell_of_budgets(store, clock, os.urandom),
+        "low credit": lambda: tell_of_low_credit(store, clock, os.urandom),
+    }
 
 
 def _mailer(notices: Notices, outbound: OutboundClient) -> Mailer | None:

@@ -5,20 +5,24 @@ Nothing is kept in memory between two rounds: what was missed while nobody acted
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from parvis.core.errors import Failure
 from parvis.flows.notices import PostOffice, send_what_waits, tell_what_has_come
 
 INTERVAL_S = 60.0
+Task = Callable[[], Awaitable[object]]
 _log = logging.getLogger("parvis.control")
 
 
 class Ticker:
-    """Makes notices and sends them, round after round."""
+    """Makes notices and sends them, round after round, and does what else there is, by its name for the log."""
 
-    def __init__(self, office: PostOffice, interval_s: float = INTERVAL_S) -> None:
+    def __init__(
+        self, office: PostOffice, interval_s: float = INTERVAL_S, others: Mapping[str, Task] | None = None
+    ) -> None:
         self._office = office
+        self._others = others or {}
         self._interval_s = interval_s
         self._task: asyncio.Task[None] | None = None
 
@@ -38,6 +42,8 @@ class Ticker:
         office = self._office
         await self._attempt("notices", lambda: tell_what_has_come(office.store, office.clock, office.randomness))
         await self._attempt("sending", self._send_all)
+        for name, task in self._others.items():
+            await self._attempt(name, task)
 
     async def _send_all(self) -> None:
         while await send_what_waits(self._office):
@@ -48,7 +54,7 @@ class Ticker:
             await self.round()
             await asyncio.sleep(self._interval_s)
 
-    async def _attempt(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
+    async def _attempt(self, name: str, work: Task) -> None:
         try:
             await work()
         except Failure as failure:

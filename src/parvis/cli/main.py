@@ -8,24 +8,34 @@ import click
 from parvis.cli.access import access
 from parvis.cli.apply import apply
 from parvis.cli.audit import audit
+from parvis.cli.budget import budget
 from parvis.cli.cert import cert
 from parvis.cli.chat import chat
 from parvis.cli.completion import completion
 from parvis.cli.config import config
 from parvis.cli.credit import credit
 from parvis.cli.doctor import doctor
+from parvis.cli.engines import engines
+from parvis.cli.estimate import estimate
+from parvis.cli.invoice import invoice
 from parvis.cli.keys import key
+from parvis.cli.ledger import ledger
+from parvis.cli.limit import limit
 from parvis.cli.models import model
+from parvis.cli.node import node
 from parvis.cli.openapi import openapi
 from parvis.cli.operator import operator
+from parvis.cli.order import order, refund
 from parvis.cli.org import org
 from parvis.cli.prices import price
 from parvis.cli.project import project
+from parvis.cli.receipt import receipt
 from parvis.cli.remote import Remote, remember
 from parvis.cli.requests import requests
 from parvis.cli.status import status
 from parvis.cli.supervise import gateway, reload
 from parvis.cli.tenant import tenant
+from parvis.cli.tier import tier
 from parvis.cli.up import up
 from parvis.cli.usage import usage
 from parvis.cli.user import user
@@ -90,10 +100,13 @@ for command in (
     up,
     reload,
     gateway,
+    node,
     chat,
     doctor,
     usage,
     requests,
+    receipt,
+    invoice,
     status,
     org,
     tenant,
@@ -101,12 +114,20 @@ for command in (
     user,
     operator,
     key,
+    limit,
+    budget,
+    tier,
     access,
     audit,
     apply,
     model,
     price,
+    estimate,
     credit,
+    order,
+    refund,
+    ledger,
+    engines,
     cert,
     config,
     openapi,

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import click
 import httpx
@@ -29,6 +29,7 @@ from parvis.settings import Settings, WebListener
 
 CALL_S_MAX = 60.0
 CHECK_S_MAX = 900.0
+SAVE_S_MAX = 900.0
 TOKEN_FILE = "operator.token"  # noqa: S105 - the name of the file, not what is in it
 PAGE = 1000
 Json = dict[str, Any]
@@ -78,8 +79,29 @@ class OperatorApi:
         answer_of(response)
         return response.content
 
-    def post(self, path: str, body: Json) -> Json:
-        return self._call("POST", path, json=body)
+    def download(self, path: str, **query: str | int | None) -> bytes:
+        """A file that is no JSON, as it is."""
+        said = {name: value for name, value in query.items() if value is not None}
+        response = self._asked("GET", path, params=said)
+        if not response.is_success:
+            answer_of(response)
+        return response.content
+
+    def save(self, path: str, into: IO[bytes], **query: str | int | None) -> None:
+        """An answer of any size, written where it is wanted while it comes."""
+        said = {name: value for name, value in query.items() if value is not None}
+        try:
+            with self._client.stream("GET", path, params=said, timeout=SAVE_S_MAX) as response:
+                if not response.is_success:
+                    response.read()
+                    answer_of(response)
+                for part in response.iter_bytes():
+                    into.write(part)
+        except httpx.HTTPError as problem:
+            raise NobodyAnswers(_away(self._where, problem)) from None
+
+    def post(self, path: str, body: Json, timeout_s: float = CALL_S_MAX) -> Json:
+        return self._call("POST", path, json=body, timeout=timeout_s)
 
     def patch(self, path: str, body: Json) -> Json:
         return self._call("PATCH", path, json=body)

@@ -32,6 +32,9 @@ class Browser:
     async def post(self, path: str, **body: Any) -> httpx.Response:
         return await self.client.post(path, json=body)
 
+    async def put(self, path: str, **body: Any) -> httpx.Response:
+        return await self.client.put(path, json=body)
+
     async def delete(self, path: str) -> httpx.Response:
         return await self.client.delete(path)
 

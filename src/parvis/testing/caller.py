@@ -14,6 +14,7 @@ import ssl
 import struct
 import time
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -69,6 +70,8 @@ class Seen:
     """Of a stream: events that carry output, each one token unless the engine bundles them."""
     texts: dict[int, str] = field(default_factory=dict)
     """Of a stream: the output of each choice so far, reasoning and arguments of calls included."""
+    replayed: bool = False
+    """It was the answer of an earlier request under the same `Idempotency-Key`."""
     left_at_s: float | None = None
     """When we closed the connection (`time.monotonic`), if we did."""
 
@@ -183,6 +186,8 @@ class _Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._seen is not None and name == b"x-request-id":
             self._seen.request_id = value.decode()
+        elif self._seen is not None and name == b"idempotent-replayed":
+            self._seen.replayed = True
 
     def on_headers_complete(self) -> None:
         if self._seen is not None:
@@ -253,6 +258,7 @@ class Caller:
         path: str,
         body: Json,
         *,
+        headers: Mapping[str, str] | None = None,
         leave_after: int | None = None,
         leave_in_s: float | None = None,
         manner: Manner | None = None,
@@ -271,7 +277,9 @@ class Caller:
             alarm = asyncio.get_running_loop().call_later(leave_in_s, connection.leave)
         reusable = False
         try:
-            reusable = await connection.ask(self._request(path, body), seen, leave_after, manner or Manner())
+            reusable = await connection.ask(
+                self._request(path, body, headers or {}), seen, leave_after, manner or Manner()
+            )
         finally:
             if alarm is not None:
                 alarm.cancel()
@@ -294,12 +302,11 @@ class Caller:
         )
         return connection
 
-    def _request(self, path: str, body: Json) -> bytes:
+    def _request(self, path: str, body: Json, headers: Mapping[str, str]) -> bytes:
         data = msgspec.json.encode(body)
-        head = (
-            f"POST {path} HTTP/1.1\r\n{self._head}content-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
-        )
-        return head.encode() + data
+        more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        told = f"content-type: application/json\r\ncontent-length: {len(data)}\r\n{more}"
+        return f"POST {path} HTTP/1.1\r\n{self._head}{told}\r\n".encode() + data
 
 
 def chat(content: str, *, stream: bool = True, model: str = "fake-8b", **more: Any) -> Json:

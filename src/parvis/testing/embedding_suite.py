@@ -1,6 +1,6 @@
 """What every engine that embeds promises; see `engine_suite`."""
 
-# ruff: noqa: D103 - a promise's name is its sentence
+# ruff: noqa: D103, PLR2004 - a promise's name is its sentence, and a number in it is the expectation
 
 import base64
 import struct
@@ -45,6 +45,14 @@ async def dimensions_cannot_be_chosen(engine: Engine, bench: Bench) -> None:
     assert len(heard.body["data"][0]["embedding"]) == bench.model.dimensions
 
 
+async def a_false_count_of_a_text_is_not_believed(engine: Engine, bench: Bench) -> None:
+    for lie in ("@wrong_prompt=900000", "@negative_usage", "@text_usage"):
+        heard = await ask(engine, bench.embedding(f"{lie} The sea."))
+        assert heard.delivery.quarantined
+        assert heard.delivery.estimated
+        assert heard.delivery.tokens.prompt_total == heard.body["usage"]["prompt_tokens"] == 3
+
+
 async def an_embedder_that_is_not_there_is_unavailable(engine: Engine, bench: Bench) -> None:
     job = bench.embedding("The sea.")
     with pytest.raises(EngineUnavailable):
@@ -55,5 +63,6 @@ EMBEDDING_PROMISES: tuple[Promise, ...] = (
     texts_are_embedded,
     base64_holds_the_same_numbers,
     dimensions_cannot_be_chosen,
+    a_false_count_of_a_text_is_not_believed,
     an_embedder_that_is_not_there_is_unavailable,
 )

@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from argon2 import PasswordHasher
@@ -33,7 +34,9 @@ from parvis.api.web.routes import Route
 from parvis.core.clock import SystemClock
 from parvis.core.money import Money
 from parvis.core.secret import Secret
+from parvis.domain.billing.party import Buyer, Party, Seller
 from parvis.domain.catalog.builtin import entry
+from parvis.domain.fleet.node import Node
 from parvis.domain.identity.key_text import OPERATOR_PREFIX, PERSONAL_PREFIX, PREFIX, read_key, read_other, write_key
 from parvis.domain.identity.notice import NoticeTarget, TargetKind
 from parvis.domain.identity.openid import Provider
@@ -42,23 +45,32 @@ from parvis.domain.identity.place import INSTALLATION, Target
 from parvis.domain.identity.principal import operator
 from parvis.domain.identity.role import Role
 from parvis.domain.identity.session import Means
+from parvis.domain.quota.budget import month_of
+from parvis.domain.quota.limit import FIRST_TIERS, Level, Limits, SubjectLimits, subject
+from parvis.flows.closing import Bookkeeper, close_month
 from parvis.flows.first_start import FIRST_PRICES
 from parvis.flows.grants import grant
 from parvis.flows.invitations import invite
 from parvis.flows.keys import create_key, tenant_named
+from parvis.flows.limits import first_tiers
 from parvis.flows.lobby import Lobby, Proofs
+from parvis.flows.nodes import Certificate, Joining
 from parvis.flows.openid_settings import OpenIdHouse
 from parvis.flows.organisations import create_project
 from parvis.flows.people import create_person
 from parvis.flows.personal_tokens import make_token
+from parvis.flows.receipts import Notary
 from parvis.flows.review import Plan, open_campaign
 from parvis.flows.sessions import open_session
+from parvis.flows.statement_file import write_party
+from parvis.flows.statement_store import SELLER
 from parvis.testing.answer_witness import AnswerWitness
-from parvis.testing.store_suite import usage_record
+from parvis.testing.store_suite import NOON_UNIX_MS, PRICES, lent, usage_record
 
 MODEL = "acme/7b"
 TOKEN = "the operator's token"  # noqa: S105 - of a store that exists for a test
 DAY_MS = 86_400_000
+MONTH = month_of(NOON_UNIX_MS)
 TARGETS_MAX = 9
 WHAT_RUNS = {
     "ready": True,
@@ -167,6 +179,16 @@ class TwoCustomers:
     """Of the operator's own people."""
 
 
+class _NoAuthority:
+    """Codes are made of its fingerprint; nobody ever joins here."""
+
+    fingerprint = b"f" * 32
+    certificate_pem = b""
+
+    def sign(self, request: bytes, name: str, now: datetime) -> Certificate:
+        raise NotImplementedError(name, request, now)
+
+
 class Furnisher:
     """Makes it, piece by piece."""
 
@@ -194,6 +216,7 @@ class Furnisher:
             metrics=lambda: "",
             status=lambda: dict(WHAT_RUNS),
             signer=Ed25519Signer(b"seed" * 8),
+            joining=Joining(_NoAuthority(), _nobody_listens),
             proofs=proofs,
             openid=openid,
         )
@@ -203,11 +226,14 @@ class Furnisher:
         """All of it."""
         await self._store.put_model(entry(MODEL, engine="e", context_tokens=4096))
         await self._store.add_prices(FIRST_PRICES)
+        await self._store.add_prices(PRICES)
+        await first_tiers(self._store)
         things: dict[str, Ids] = {}
         for name, place in PLACES.items():
             if not things or place.organisation_id not in {one["organisation_id"] for one in things.values()}:
                 await self._organisation(place.organisation_id)
             things[name] = await self._tenant(place, number=len(things))
+        await self._invoices(things)
         callers = {name: await self._person(name, *role) for name, role in ROLES.items()}
         staff = {"operator_id": callers["operator"].own["user_id"], **await self._staff()}
         visitor = Visitor(make_console(self._console), make_operator(self._operator))
@@ -215,7 +241,8 @@ class Furnisher:
         return TwoCustomers(self._store, visitor, callers | programs, things, staff)
 
     async def _organisation(self, organisation_id: str) -> None:
-        """With an identity provider that nobody ever calls."""
+        """With an identity provider that nobody ever calls, and a budget."""
+        await self._limit(Level.ORGANISATION, organisation_id, Target(organisation_id))
         await self._store.create_organisation(organisation_id, organisation_id)
         provider = Provider(organisation_id, f"https://login.{organisation_id}.example", "parvis")
         await self._store.put_provider(provider, None)
@@ -225,6 +252,7 @@ class Furnisher:
         actor = operator()
         await self._store.create_tenant(tenant_id, organisation_id, tenant_id, credit_unlimited=True)
         project = await create_project(self._operator.office, tenant_id, "p")
+        await self._limit(Level.PROJECT, project.project_id, place)
         key = await create_key(self._store, self._mint, await tenant_named(self._store, tenant_id), "k")
         moved = replace(key.key, project_id=project.project_id)
         await self._store.swap_key(key.key, moved)
@@ -237,9 +265,13 @@ class Furnisher:
         review = await open_campaign(self._store, self._mint, actor, Plan("r", place, due_unix_ms))
         target = NoticeTarget(f"ntt_{number}", *place, TargetKind.MAIL, email, "en", b"", 1)
         await self._store.add_target(target, TARGETS_MAX)
+        await self._store.add_join_code(tenant_id, due_unix_ms)
+        node = Node(f"node_{number}", "a machine", f"{number}", 1)
+        await self._store.redeem_join_code(tenant_id, node)
         return {
             "organisation_id": organisation_id,
             "tenant_id": tenant_id,
+            "node_id": node.node_id,
             "project_id": project.project_id,
             "key_id": key.key.key_id,
             "user_id": person.user_id,
@@ -253,16 +285,35 @@ class Furnisher:
             "session_id": (await self._session(self._console.lobby, person.user_id))[0],
             "name": MODEL,
             "model_id": MODEL,
+            "subject": f"key:{key.key.key_id}",
+            "tier_id": FIRST_TIERS[0].tier_id,
         }
+
+    async def _limit(self, level: Level, one_id: str, place: Target) -> None:
+        """A budget that is there to be read."""
+        await self._store.put_limits(SubjectLimits(subject(level, one_id), *place, Limits(monthly=Money.euro(5))))
 
     async def _request(self, place: Target, number: int, key_id: str) -> str:
         """A request that was served and booked."""
         run, known = f"run{number}", usage_record(number, place.tenant_id)
         started = known.started._replace(organisation_id=place.organisation_id, key_id=key_id, model_id=MODEL)
-        record = known._replace(started=started._replace(price_version=FIRST_PRICES.version))
-        await self._store.grant_lease(place.tenant_id, run, Money.euro(1), run)
+        record = known._replace(started=started)
+        await lent(self._store, place.tenant_id, run, Money.euro(1), run)
         await self._store.ingest(run, 1, [record])
         return started.request_id
+
+    async def _invoices(self, things: Mapping[str, Ids]) -> None:
+        """Of the month of all these requests: one for each organisation, after their receipts."""
+        desk, clock = self._operator, SystemClock()
+        await Notary(self._store, desk.signer, clock, os.urandom).seal()
+        party = Party("Somebody", "Street 1", "75002", "Paris", vat_id="FR96552100554")
+        await self._store.put_party(SELLER, write_party(Seller(party)))
+        for organisation_id in sorted({ids["organisation_id"] for ids in things.values()}):
+            await self._store.put_party(organisation_id, write_party(Buyer(party)))
+            issued = await close_month(Bookkeeper(self._store, desk.signer, clock), organisation_id, MONTH)
+            for ids in things.values():
+                if ids["organisation_id"] == organisation_id:
+                    ids["number"] = issued.number
 
     async def _person(self, name: str, role: Role, place: Target) -> Caller:
         """Somebody of this role, signed in a moment ago."""

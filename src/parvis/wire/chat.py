@@ -52,8 +52,8 @@ def read_chat(body: bytes) -> ChatBody:
         _check_format(chat.response_format)
     if chat.top_logprobs is not None and not chat.logprobs:
         raise BadRequest("'top_logprobs' needs 'logprobs': true.", param="top_logprobs")
-    if chat.stream_options is not None and not chat.stream:
-        raise BadRequest("'stream_options' needs 'stream': true.", param="stream_options")
+    if chat.stream_options is not None:
+        chat.stream_options.check(stream=chat.stream)
     if chat.max_tokens is not None and chat.max_completion_tokens is not None:
         raise BadRequest("Set 'max_completion_tokens' or 'max_tokens', not both.", param="max_tokens")
     if _without_effect(chat) != _NONE_GIVEN:

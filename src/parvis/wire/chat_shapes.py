@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from parvis.core.errors import BadRequest
+
 MESSAGES_MAX = 2_048
 CHOICES_MAX = 8
 TOOLS_MAX = 128
@@ -117,6 +119,14 @@ class StreamOptions(Struct, forbid_unknown_fields=True, omit_defaults=True):
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
     continuous_usage_stats: bool | None = None
+    include_cost: bool | None = None
+
+    def check(self, *, stream: bool | None) -> None:
+        """What types alone cannot. Raises BadRequest."""
+        if not stream:
+            raise BadRequest("'stream_options' needs 'stream': true.", param="stream_options")
+        if self.include_cost and not self.include_usage:
+            raise BadRequest("'include_cost' needs 'include_usage': true.", param="stream_options.include_cost")
 
 
 class Prediction(Struct, forbid_unknown_fields=True):

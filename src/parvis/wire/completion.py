@@ -73,8 +73,8 @@ def read_completion(body: bytes) -> CompletionBody:
         raise BadRequest("'echo' is not supported. Remove it.", code="unsupported_parameter", param="echo")
     if completion.suffix:
         raise BadRequest("'suffix' is not supported. Remove it.", code="unsupported_parameter", param="suffix")
-    if completion.stream_options is not None and not completion.stream:
-        raise BadRequest("'stream_options' needs 'stream': true.", param="stream_options")
+    if completion.stream_options is not None:
+        completion.stream_options.check(stream=completion.stream)
     completion.best_of = completion.echo = completion.suffix = completion.user = None
     if completion.max_tokens is None:
         completion.max_tokens = MAX_TOKENS_DEFAULT

@@ -17,9 +17,9 @@ _END = b"}\n\n"
 
 
 class PlainEvent:
-    """What the plain events of one stream have in common. `running` is what the last recognised one counted."""
+    """What the plain events of one stream have in common. `running` and `text` are of the last recognised one."""
 
-    __slots__ = ("_head", "_new_head", "_new_tail", "_start", "_tail", "_tail_size", "running")
+    __slots__ = ("_head", "_new_head", "_new_tail", "_start", "_tail", "_tail_size", "running", "text")
 
     def __init__(self, head: bytes, tail: bytes, new_head: bytes, new_tail: bytes) -> None:
         self._head = head
@@ -29,6 +29,7 @@ class PlainEvent:
         self._new_head = new_head
         self._new_tail = new_tail
         self.running: Running | None = None
+        self.text = b""
 
     def apply(self, event: bytes) -> bytes:
         """The client's bytes of a whole event of the engine's, its blank line included; empty when it is not plain."""
@@ -48,6 +49,7 @@ class PlainEvent:
                 return b""
         else:
             return b""
+        self.text = text
         return b"%b%b%b" % (self._new_head, text, self._new_tail)
 
 

@@ -36,6 +36,7 @@ class Database:
         self._read_engine = engine_for(url, Use.READ, READERS)
         self._writer = Writer(self._write_engine)
         self._readers = ThreadPoolExecutor(READERS, "store-reader")
+        self._exporter = ThreadPoolExecutor(1, "store-exporter")
 
     async def run(self, act: Act[P, T], *values: P.args, **named: P.kwargs) -> T:
         """Write. Returns when it is durable. Raises Unavailable after a minute without an answer."""
@@ -50,9 +51,15 @@ class Database:
         work = partial(self._read, lambda connection: act(connection, *values, **named))
         return await _answer(asyncio.get_running_loop().run_in_executor(self._readers, work), READ_S_MAX)
 
+    async def read_long(self, act: Act[P, T], *values: P.args, **named: P.kwargs) -> T:
+        """Read on one snapshot what takes minutes, one at a time, so that other readers keep their connections."""
+        work = partial(self._read, lambda connection: act(connection, *values, **named))
+        return await _answer(asyncio.get_running_loop().run_in_executor(self._exporter, work), READ_S_MAX)
+
     def close(self) -> None:
         """Finish what was asked for, then let go of all connections. Blocks."""
         self._writer.close()
+        self._exporter.shutdown(cancel_futures=True)
         self._readers.shutdown()
         self._write_engine.dispose()
         self._read_engine.dispose()

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, upd
 from parvis.adapters.store.database import Room
 from parvis.adapters.store.identity_tables import directory, organisations, projects, tenants
 from parvis.core.errors import BadRequest, Conflict, NotFound
-from parvis.domain.identity.organisation import Organisation, Project, Standing, Tenant
+from parvis.domain.identity.organisation import Exhaustion, Organisation, Project, Standing, Tenant
 
 
 class Identity(Room):
@@ -165,6 +165,8 @@ def _tenant_values(tenant: Tenant) -> dict[str, object]:
         "models_denied": tenant.models_denied,
         "addresses": tenant.addresses,
         "created_unix_ms": tenant.created_unix_ms,
+        "tier_id": tenant.tier_id,
+        "exhaustion": tenant.exhaustion,
     }
 
 
@@ -188,6 +190,8 @@ def _tenant(row: Row[tuple[object, ...]], above: Standing = Standing.ACTIVE) -> 
         row.models_denied,
         row.addresses,
         row.created_unix_ms,
+        row.tier_id,
+        Exhaustion(row.exhaustion),
     )
 
 

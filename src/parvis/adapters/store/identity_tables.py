@@ -38,6 +38,8 @@ tenants = Table(
     Column("addresses", Words, nullable=False, server_default="[]"),
     Column("created_unix_ms", BigInteger, nullable=False, server_default="0"),
     Column("version", BigInteger, nullable=False, server_default="0"),
+    Column("tier_id", Text, nullable=False, server_default=""),
+    Column("exhaustion", Text, nullable=False, server_default="clip"),
 )
 
 projects = Table(

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from parvis.adapters.store.database import Room
 from parvis.adapters.store.identity import effective_tenants, next_version, tenant_of, version_of
 from parvis.adapters.store.identity_tables import api_keys, key_uses
+from parvis.adapters.store.limits import changed_limits
 from parvis.adapters.store.people_tables import TABLES
 from parvis.core.errors import Conflict, NotFound
 from parvis.domain.identity.api_key import ApiKey, KeySecret
@@ -134,7 +135,8 @@ def _revoke_key(connection: Connection, key_id: str) -> None:
 def _changes(connection: Connection, after: int) -> Changes:
     changed = select(api_keys).where(api_keys.c.version > after).order_by(api_keys.c.version, api_keys.c.key_id)
     keys = [read_key_row(row) for row in connection.execute(changed)]
-    return Changes(version_of(connection), _in_force(connection, keys), tuple(effective_tenants(connection, after)))
+    tenants = tuple(effective_tenants(connection, after))
+    return Changes(version_of(connection), _in_force(connection, keys), tenants, changed_limits(connection, after))
 
 
 def _keys_in_force(connection: Connection, after: str | None, limit: int) -> list[ApiKey]:

@@ -4,19 +4,30 @@ import asyncio
 
 from parvis.adapters.store.address import read_address
 from parvis.adapters.store.catalogue import Catalogue
+from parvis.adapters.store.claims import Claims
 from parvis.adapters.store.database import Database
 from parvis.adapters.store.identity import Identity
 from parvis.adapters.store.keys import Keys
 from parvis.adapters.store.ledger import Ledger
+from parvis.adapters.store.limits import LimitRoom
 from parvis.adapters.store.migrate import migrate
+from parvis.adapters.store.nodes import Nodes
 from parvis.adapters.store.notices import Notices
 from parvis.adapters.store.openid import OpenIds
+from parvis.adapters.store.orders import Orders
 from parvis.adapters.store.people import People
+from parvis.adapters.store.rates import Rates
+from parvis.adapters.store.receipts import Receipts
 from parvis.adapters.store.records import Records
 from parvis.adapters.store.repetitions import Repetitions
+from parvis.adapters.store.replica_usage import ReplicaUsage
 from parvis.adapters.store.reviews import Reviews
+from parvis.adapters.store.selfchecks import SelfChecks
+from parvis.adapters.store.statements import Statements
+from parvis.adapters.store.thresholds import Thresholds
 from parvis.adapters.store.usage import Usage
 from parvis.adapters.store.usage_buckets import UsageBuckets
+from parvis.adapters.store.usage_exports import UsageExports
 from parvis.adapters.store.vault import Vault
 from parvis.core.clock import Clock, SystemClock
 
@@ -26,15 +37,26 @@ class SqlStore(
     Keys,
     Catalogue,
     Ledger,
+    Orders,
+    SelfChecks,
     Usage,
     UsageBuckets,
+    UsageExports,
+    ReplicaUsage,
     Vault,
     Records,
     Repetitions,
     Notices,
+    LimitRoom,
+    Thresholds,
     People,
     Reviews,
     OpenIds,
+    Nodes,
+    Claims,
+    Rates,
+    Receipts,
+    Statements,
 ):
     """A store at `sqlite:///path/of/file` or `postgresql://user:password@host:port/database`."""
 

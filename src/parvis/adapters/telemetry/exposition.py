@@ -16,7 +16,7 @@ from parvis.domain.metering.records import UsageRecord
 
 _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _MS_PER_S = 1000
-GATEWAY_GAUGES = ("parvis_in_flight", "parvis_connections")
+GATEWAY_GAUGES = ("parvis_in_flight", "parvis_connections", "parvis_rates_divided")
 """Gauges that are sums over the gateways."""
 
 
@@ -54,8 +54,18 @@ class Exposition:
         self._gauges = {
             "parvis_in_flight": Gauge("parvis_in_flight", "Requests on engines now.", registry=self._registry),
             "parvis_connections": Gauge("parvis_connections", "Client connections now.", registry=self._registry),
+            "parvis_rates_divided": Gauge(
+                "parvis_rates_divided",
+                "Gateways that go on with their part of the limits: whoever keeps rates does not answer.",
+                registry=self._registry,
+            ),
             "parvis_replicas_ready": Gauge(
                 "parvis_replicas_ready", "Engine replicas that serve.", registry=self._registry
+            ),
+            "parvis_books_differences": Gauge(
+                "parvis_books_differences",
+                "Sentences of the last self-check of the books: zero when they add up.",
+                registry=self._registry,
             ),
             "parvis_open_runs": Gauge(
                 "parvis_open_runs", "Gateway journals not fully booked.", registry=self._registry

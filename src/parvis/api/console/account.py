@@ -7,11 +7,12 @@ from fastapi import Query
 from parvis.api.console.desk import TheDesk, TheKey
 from parvis.api.web.answers import Listed, Request, Usage
 from parvis.api.web.answers_keys import Account
-from parvis.api.web.queries import PageQuery, SpanQuery
+from parvis.api.web.exports import ExportQuery, TableFile, export_requests, export_usage
+from parvis.api.web.queries import OWN_GROUPS, PageQuery, SpanQuery
 from parvis.api.web.shapes import Json, key_shape, listing, money_shape, record_shape, total_shape
 from parvis.domain.billing.transfer import tenant_account
 from parvis.flows.keys import tenant_named
-from parvis.flows.usage import grand_total, one_request
+from parvis.flows.usage import one_request, usage_report
 
 
 async def me(desk: TheDesk, key: TheKey) -> Annotated[Json, Account]:
@@ -30,9 +31,19 @@ async def me(desk: TheDesk, key: TheKey) -> Annotated[Json, Account]:
 
 async def usage(desk: TheDesk, key: TheKey, query: Annotated[SpanQuery, Query()]) -> Annotated[Json, Usage]:
     """Sums over the tenant's requests started in [since, until), and the sum of these sums."""
-    groups = query.groups(allowed=("key", "model", "day"))
-    rows = await desk.store.usage(key.tenant_id, groups, query.since_unix_ms(), query.until_unix_ms())
-    return {**listing([total_shape(row, groups) for row in rows]), "total": total_shape(grand_total(rows), ())}
+    groups = query.groups(allowed=OWN_GROUPS)
+    report = await usage_report(desk.store, key.tenant_id, groups, *query.span_unix_ms)
+    return {**listing([total_shape(row, groups) for row in report.groups]), "total": total_shape(report.total, ())}
+
+
+async def usage_file(desk: TheDesk, key: TheKey, query: Annotated[ExportQuery, Query()]) -> TableFile:
+    """Sums over the tenant's requests started in [since, until), every group of them, as a CSV or Parquet file."""
+    return await export_usage(desk.store, (key.tenant_id,), query, OWN_GROUPS)
+
+
+async def requests_file(desk: TheDesk, key: TheKey, query: Annotated[ExportQuery, Query()]) -> TableFile:
+    """All of the tenant's requests of a span, oldest first, as a CSV or Parquet file."""
+    return await export_requests(desk.store, (key.tenant_id,), query)
 
 
 async def requests(

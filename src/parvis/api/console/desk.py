@@ -13,6 +13,7 @@ from parvis.api.web.identification import has_cookie, recognised
 from parvis.core.clock import Clock
 from parvis.core.errors import NotAuthenticated
 from parvis.core.ids import Randomness, new_id
+from parvis.domain.catalog.model import Model
 from parvis.domain.identity.api_key import ApiKey
 from parvis.domain.identity.key_text import PERSONAL_PREFIX
 from parvis.domain.identity.person import Realm
@@ -25,12 +26,19 @@ from parvis.flows.notices import PostOffice
 from parvis.flows.openid_settings import OpenIdHouse
 from parvis.flows.organisations import Office
 from parvis.flows.ports import Directory
+from parvis.flows.press import Press
 from parvis.flows.reports import ReportCounter
 from parvis.flows.store import Store
+from parvis.wire.chat_shapes import ChatBody
 
 
 async def _nobody_listens() -> None:
     """There are no gateways."""
+
+
+async def _nobody_counts(_model: Model, _prompt: "ChatBody | tuple[str, ...]") -> int | None:
+    """There is no engine to ask."""
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +52,8 @@ class ConsoleDesk:
     proofs: Proofs
     """What passwords, passkeys and seeds of people are checked with."""
     site: Site = HERE
+    press: Press | None = None
+    """What prints invoices; without it they are shown and not printed."""
     post_office: PostOffice | None = None
     """Where notices are sent; without it they are made and shown only."""
     openid: OpenIdHouse | None = None
@@ -51,6 +61,8 @@ class ConsoleDesk:
     reports: ReportCounter = field(default_factory=ReportCounter)
     announce: Callable[[], Awaitable[None]] = _nobody_listens
     """Tell the gateways. Called after each change of keys or tenants, when the change is durable."""
+    count_prompt: Callable[[Model, ChatBody | tuple[str, ...]], Awaitable[int | None]] = _nobody_counts
+    """The tokens of a chat, or of texts, as the engine of a model counts them; None where nobody says."""
 
     @property
     def mint(self) -> Mint:
@@ -91,7 +103,8 @@ def desk_of(request: Request) -> ConsoleDesk:
 
 
 def directory_of(request: Request) -> Directory:
-    """What the catalogue was when the request was let in."""
+    """What the catalogue was when the request was let in with its key; without one it is refused."""
+    key_of(request)
     directory: Directory = request.state.directory
     return directory
 

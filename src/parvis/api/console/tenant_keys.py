@@ -8,7 +8,7 @@ from parvis.api.console.desk import ConsoleDesk, TheDesk
 from parvis.api.web.admission import check_proof
 from parvis.api.web.answers import Listed
 from parvis.api.web.answers_keys import Key, KeyRevoked, NewKey
-from parvis.api.web.key_forms import KeyChange, Name, TermsForm, key_state_shape
+from parvis.api.web.key_forms import KeyChange, Name, NewTermsForm, key_state_shape, limits_of_keys
 from parvis.api.web.queries import PageQuery
 from parvis.api.web.rotation_form import RotationForm
 from parvis.api.web.routes import TheActor
@@ -19,7 +19,7 @@ from parvis.flows.keys import change_key, create_key, key_named, keys_page, revo
 from parvis.flows.rotation import state_of, states_of
 
 
-class KeyForm(TermsForm):
+class KeyForm(NewTermsForm):
     """A key that somebody wants: their own, which goes when they go, or the tenant's."""
 
     name: Name
@@ -29,8 +29,8 @@ class KeyForm(TermsForm):
 async def all_keys(desk: TheDesk, tenant_id: str, query: Annotated[PageQuery, Query()]) -> Annotated[Json, Listed[Key]]:
     """The keys of a tenant, revoked ones included, sorted by id."""
     keys, following = await keys_page(desk.store, [tenant_id], query.after, query.limit)
-    states = await states_of(desk.store, desk.clock, keys)
-    return listing([key_state_shape(*one) for one in zip(keys, states, strict=True)], following)
+    states, limits = await states_of(desk.store, desk.clock, keys), await limits_of_keys(desk.store, keys)
+    return listing([key_state_shape(*one) for one in zip(keys, states, limits, strict=True)], following)
 
 
 async def create(desk: TheDesk, actor: TheActor, tenant_id: str, form: KeyForm) -> Annotated[Json, NewKey]:
@@ -74,7 +74,8 @@ async def rotate(desk: TheDesk, actor: TheActor, key_id: str, form: RotationForm
 
 
 async def _shown(desk: ConsoleDesk, key: ApiKey) -> Json:
-    return key_state_shape(key, await state_of(desk.store, desk.clock, key))
+    [limits] = await limits_of_keys(desk.store, [key])
+    return key_state_shape(key, await state_of(desk.store, desk.clock, key), limits)
 
 
 def _check_owner(desk: ConsoleDesk, actor: Principal, key: ApiKey) -> None:

@@ -53,6 +53,8 @@ class RequestInside(Request):
     organisation_id: str
     replica_id: str
     held: Money
+    quarantined: str | None
+    """What its engine claimed to have counted, where that cannot be: a short JSON text."""
 
 
 class CatalogueEntry(Shape):

@@ -4,12 +4,28 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from parvis.api.operator import audit, customers, health, keys, models, money, openid, usage
+from parvis.api.operator import (
+    audit,
+    books,
+    customers,
+    engines,
+    health,
+    invoices,
+    keys,
+    models,
+    money,
+    nodes,
+    openid,
+    tiers,
+    usage,
+)
 from parvis.api.operator.desk import OperatorDesk
 from parvis.api.web.door import Door, description
+from parvis.api.web.limit_forms import LIMITS
 from parvis.api.web.notice_forms import NOTICES
 from parvis.api.web.places import key_place, request_place
 from parvis.api.web.profile import ROUTES as PROFILE
+from parvis.api.web.receipts import RECEIPTS
 from parvis.api.web.routes import Route
 from parvis.api.web.sign_in import ROUTES as SIGN_IN
 from parvis.domain.identity.permission import Permission as May
@@ -40,17 +56,26 @@ ROUTES = (
         action="api_key.rotation_changed",
     ),
     Route("DELETE", "/v1/keys/{key_id}", keys.revoke, May.KEYS_WRITE, target=key_place, action="api_key.deleted"),
+    *RECEIPTS,
+    *invoices.ROUTES,
     *NOTICES,
+    *LIMITS,
+    *tiers.ROUTES,
     Route("GET", "/v1/prices", money.all_prices, May.PRICES_READ),
     Route("POST", "/v1/prices", money.add_price_list, May.PRICES_WRITE, 201, action="price_list.created"),
     Route("GET", "/v1/usage", usage.totals, May.USAGE_READ),
+    Route("GET", "/v1/usage/export", usage.usage_file, May.USAGE_READ),
     Route("GET", "/v1/requests", usage.requests, May.REQUESTS_READ),
+    Route("GET", "/v1/requests/export", usage.requests_file, May.REQUESTS_READ),
     Route("GET", "/v1/requests/{request_id}", usage.one, May.REQUESTS_READ, target=request_place),
     Route("GET", "/v1/balances", money.balances, May.BALANCES_READ),
     Route("POST", "/v1/credits", money.credit, May.CREDITS_WRITE, 201, action="credit.created"),
     Route("GET", "/v1/check", money.check, May.LEDGER_CHECK),
+    *books.ROUTES,
+    Route("GET", "/v1/engines/counts", engines.counts, May.LEDGER_CHECK),
     Route("GET", "/v1/audit_logs", audit.entries, May.AUDIT_READ),
     *customers.ROUTES,
+    *nodes.ROUTES,
     *openid.ROUTES,
     *SIGN_IN,
     *PROFILE,

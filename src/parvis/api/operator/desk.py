@@ -18,13 +18,22 @@ from parvis.domain.identity.key_text import OPERATOR_PREFIX
 from parvis.domain.identity.person import Realm
 from parvis.domain.identity.principal import Principal, operator
 from parvis.domain.identity.site import HERE, Site
+from parvis.domain.metering.comparison import Comparison
+from parvis.flows.engine_counts import Uncompared
 from parvis.flows.keys import Mint
 from parvis.flows.lobby import Lobby, Proofs
+from parvis.flows.nodes import Joining
 from parvis.flows.notices import PostOffice
 from parvis.flows.openid_settings import OpenIdHouse
 from parvis.flows.organisations import Office
+from parvis.flows.press import Press
 from parvis.flows.signing import Signer
 from parvis.flows.store import Store
+
+
+async def _nothing_counts() -> list[Comparison | Uncompared]:
+    """There are no engines."""
+    return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +56,15 @@ class OperatorDesk:
     """What passwords, passkeys and seeds of people are checked with."""
     signer: Signer
     """Of reports that must be believed elsewhere."""
+    engine_counts: Callable[[], Awaitable[list[Comparison | Uncompared]]] = _nothing_counts
+    """The engines' own counters beside the ledger, of each replica."""
     site: Site = HERE
+    press: Press | None = None
+    """What prints invoices; without it they are issued and not printed."""
     post_office: PostOffice | None = None
     """Where notices are sent; without it they are made and shown only."""
+    joining: Joining | None = None
+    """How other machines join; without it none does."""
     openid: OpenIdHouse | None = None
     """How customers' people come by the identity providers of their organisations; without it nobody does."""
 

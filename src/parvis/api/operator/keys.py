@@ -8,7 +8,7 @@ from pydantic import Field
 from parvis.api.operator.desk import OperatorDesk, TheDesk
 from parvis.api.web.answers import Listed
 from parvis.api.web.answers_keys import Key, KeyRevoked, NewKey
-from parvis.api.web.key_forms import MODELS_MAX, KeyChange, Name, TermsForm, key_state_shape
+from parvis.api.web.key_forms import MODELS_MAX, KeyChange, Name, NewTermsForm, key_state_shape, limits_of_keys
 from parvis.api.web.queries import PageQuery
 from parvis.api.web.rotation_form import RotationForm
 from parvis.api.web.shapes import Json, listing
@@ -22,7 +22,7 @@ from parvis.flows.people import person_named
 Text = Annotated[str, Field(max_length=300)]
 
 
-class KeyForm(TermsForm):
+class KeyForm(NewTermsForm):
     """A key that somebody wants. Without a tenant it belongs to the only one, without an owner to the tenant."""
 
     name: Text
@@ -45,7 +45,8 @@ async def all_keys(desk: TheDesk, query: Annotated[KeysQuery, Query()]) -> Annot
     found, following = await keys.keys_page(desk.store, tenant_ids, query.after, query.limit)
     shown = [key for key in found if key.active or query.revoked]
     states = await rotation.states_of(desk.store, desk.clock, shown)
-    return listing([key_state_shape(key, state) for key, state in zip(shown, states, strict=True)], following)
+    limits = await limits_of_keys(desk.store, shown)
+    return listing([key_state_shape(*one) for one in zip(shown, states, limits, strict=True)], following)
 
 
 async def create(desk: TheDesk, form: KeyForm) -> Annotated[Json, NewKey]:
@@ -85,7 +86,8 @@ async def rotate(desk: TheDesk, key_id: str, form: RotationForm) -> Annotated[Js
 
 
 async def _shape(desk: OperatorDesk, key: ApiKey) -> Json:
-    return key_state_shape(key, await rotation.state_of(desk.store, desk.clock, key))
+    [limits] = await limits_of_keys(desk.store, [key])
+    return key_state_shape(key, await rotation.state_of(desk.store, desk.clock, key), limits)
 
 
 async def _tenant_ids(desk: OperatorDesk, query: KeysQuery) -> list[str] | None:

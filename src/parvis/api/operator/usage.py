@@ -7,9 +7,10 @@ from fastapi import Query
 from parvis.api.operator.answers import RequestInside
 from parvis.api.operator.desk import TheDesk
 from parvis.api.web.answers import Listed, Usage
-from parvis.api.web.queries import PageQuery, SpanQuery
+from parvis.api.web.exports import ExportQuery, TableFile, export_requests, export_usage
+from parvis.api.web.queries import ALL_GROUPS, PageQuery, SpanQuery
 from parvis.api.web.shapes import Json, listing, record_shape_inside, total_shape
-from parvis.flows.usage import grand_total, one_request
+from parvis.flows.usage import one_request, usage_report
 
 
 class UsageQuery(SpanQuery):
@@ -26,9 +27,29 @@ class RequestsQuery(PageQuery):
 
 async def totals(desk: TheDesk, query: Annotated[UsageQuery, Query()]) -> Annotated[Json, Usage]:
     """Sums over the requests started in [since, until), and the sum of these sums."""
-    groups = query.groups(allowed=("tenant", "key", "model", "day"))
-    rows = await desk.store.usage(query.tenant, groups, query.since_unix_ms(), query.until_unix_ms())
-    return {**listing([total_shape(row, groups) for row in rows]), "total": total_shape(grand_total(rows), ())}
+    groups = query.groups(allowed=ALL_GROUPS)
+    report = await usage_report(desk.store, query.tenant, groups, *query.span_unix_ms)
+    return {**listing([total_shape(row, groups) for row in report.groups]), "total": total_shape(report.total, ())}
+
+
+class ExportedQuery(ExportQuery):
+    """What of one tenant, or of all."""
+
+    tenant: str | None = None
+
+    @property
+    def tenant_ids(self) -> tuple[str, ...] | None:
+        return None if self.tenant is None else (self.tenant,)
+
+
+async def usage_file(desk: TheDesk, query: Annotated[ExportedQuery, Query()]) -> TableFile:
+    """Sums over the requests started in [since, until), every group of them, as a CSV or Parquet file."""
+    return await export_usage(desk.store, query.tenant_ids, query, ALL_GROUPS)
+
+
+async def requests_file(desk: TheDesk, query: Annotated[ExportedQuery, Query()]) -> TableFile:
+    """All requests of a span, oldest first, as a CSV or Parquet file."""
+    return await export_requests(desk.store, query.tenant_ids, query)
 
 
 async def requests(desk: TheDesk, query: Annotated[RequestsQuery, Query()]) -> Annotated[Json, Listed[RequestInside]]:

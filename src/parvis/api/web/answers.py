@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from parvis.domain.catalog.model import Capability, ModelState, Track
-from parvis.domain.identity.organisation import Standing
+from parvis.domain.identity.organisation import Exhaustion, Standing
 from parvis.domain.identity.role import Role
 from parvis.domain.metering.records import Operation, Outcome
 
@@ -54,6 +54,9 @@ class UsageGroup(Shape):
     """What a line of a report is about: a value for each name that was grouped by."""
 
     tenant: str | UnsetType = UNSET
+    project: Annotated[str, Meta(description="Empty where a key has none.")] | UnsetType = UNSET
+    user: Annotated[str, Meta(description="The owner of the key; empty where it has none.")] | UnsetType = UNSET
+    tag: Annotated[str, Meta(description="Of the key; empty where it has none.")] | UnsetType = UNSET
     key: str | UnsetType = UNSET
     model: str | UnsetType = UNSET
     day: Annotated[str, Meta(description="Like 2026-07-14, in UTC.")] | UnsetType = UNSET
@@ -110,6 +113,8 @@ class Tenant(Shape):
     models_allowed: list[str]
     models_denied: list[str]
     addresses: list[str]
+    tier_id: str | None
+    exhaustion: Exhaustion
     created_at: Instant
 
 
@@ -120,6 +125,14 @@ class PricesInEuro(Shape):
     cached: str
     output: str
     reasoning: str
+
+
+class UnitPricesInEuro(Shape):
+    """Decimal euro for one: a started minute of audio, a reranked document, an image. Null is not sold."""
+
+    audio_minute: str | None
+    document: str | None
+    image: str | None
 
 
 class PriceList(Shape):
@@ -134,7 +147,52 @@ class PriceList(Shape):
     cached_microeuro_per_mtoken: int
     output_microeuro_per_mtoken: int
     reasoning_microeuro_per_mtoken: int
+    batch_input_microeuro_per_mtoken: int
+    batch_cached_microeuro_per_mtoken: int
+    batch_output_microeuro_per_mtoken: int
+    batch_reasoning_microeuro_per_mtoken: int
+    audio_pico_euro_per_minute: int | None
+    rerank_pico_euro_per_document: int | None
+    image_pico_euro_each: int | None
     per_mtoken: PricesInEuro
+    batch_per_mtoken: PricesInEuro
+    per_unit: UnitPricesInEuro
+
+
+class EstimatedTokens(Shape):
+    """Of the input, and the most that the answers can have together."""
+
+    input: int
+    output_max: int
+
+
+class CostRange(Shape):
+    """An answer of no length to a prompt at its cheaper class; the longest one at the dearest."""
+
+    least: Money
+    most: Money
+
+
+class CostByClass(Shape):
+    """The whole input computed, or cached; the longest answer visible, or reasoning."""
+
+    input: Money
+    cached: Money
+    output: Money
+    reasoning: Money
+
+
+class Estimate(Shape):
+    """What a request would cost. `estimated`: no tokenizer answered, so it is about four characters a token."""
+
+    object: Literal["estimate"]
+    model: str
+    estimated: bool
+    tokens: EstimatedTokens
+    cost: CostRange
+    cost_by_class: CostByClass
+    batch_cost: CostRange
+    prices: PriceList
 
 
 class ModelCard(Shape):

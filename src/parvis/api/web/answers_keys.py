@@ -5,6 +5,7 @@ from typing import Literal
 from msgspec import UNSET, UnsetType
 
 from parvis.api.web.answers import Instant, Money, Shape
+from parvis.api.web.answers_limits import LimitWords
 from parvis.domain.identity.notice import NoticeKind, TargetKind
 from parvis.domain.identity.rotation import Phase
 from parvis.domain.identity.scope import Endpoint
@@ -51,6 +52,7 @@ class Key(Shape):
     endpoints: list[Endpoint]
     addresses: list[str]
     tags: list[str]
+    limits: LimitWords
     active: bool
     created_at: Instant
     ends_at: Instant | None
@@ -135,15 +137,22 @@ class Dispatch(Shape):
 
 
 class Notice(Shape):
-    """What was told of a key."""
+    """What was told of a key, of a budget or of credit.
+
+    `amount` is what was spent and `limit` what was reached; of credit, what is left and the last order.
+    """
 
     object: Literal["notice"]
     id: str
     kind: NoticeKind
     organisation_id: str
     tenant_id: str
-    key_id: str
-    key_name: str
+    subject: str
+    name: str
+    key_id: str | None
+    key_name: str | None
+    amount: Money | None
+    limit: Money | None
     due_at: Instant | None
     ends_at: Instant | None
     created_at: Instant

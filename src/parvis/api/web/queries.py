@@ -7,7 +7,10 @@ from parvis.api.web.shapes import PAGE_MAX
 from parvis.core.errors import BadRequest
 from parvis.domain.metering.totals import GroupBy
 
-_GROUPS: dict[str, GroupBy] = {"tenant": "tenant", "key": "key", "model": "model", "day": "day"}
+OWN_GROUPS: tuple[GroupBy, ...] = ("project", "user", "tag", "key", "model", "day")
+"""What usage of one tenant can be split by."""
+ALL_GROUPS: tuple[GroupBy, ...] = ("tenant", *OWN_GROUPS)
+_GROUPS: dict[str, GroupBy] = {name: name for name in ALL_GROUPS}
 
 
 class NoQuery(BaseModel):
@@ -24,7 +27,10 @@ class PageQuery(NoQuery):
 
 
 class SpanQuery(NoQuery):
-    """Which usage, and how it is split: `group_by=key,model,day`."""
+    """Which usage, and how it is split: `group_by=key,model,day`.
+
+    A key with two tags counts in both groups of `tag`, and once in the total.
+    """
 
     group_by: str = ""
     since: str | None = None
@@ -37,6 +43,11 @@ class SpanQuery(NoQuery):
         if len(known) != len(names) or len(set(known)) != len(known):
             raise BadRequest(f"'group_by' takes each of {', '.join(allowed)} at most once.", param="group_by")
         return tuple(known)
+
+    @property
+    def span_unix_ms(self) -> tuple[int | None, int | None]:
+        """Raises BadRequest for what is no instant."""
+        return self.since_unix_ms(), self.until_unix_ms()
 
     def since_unix_ms(self) -> int | None:
         return read_instant(self.since, "since")

@@ -53,13 +53,16 @@ class Route:
     """
     step_up: bool = False
     """Whether a person must have shown a second factor within the last minutes."""
+    asks: bool = False
+    """A POST because the question is too long for a path: it changes nothing, so the record has no line of it."""
     secret_answer: bool = False
     """Whether the answer holds a secret, so that no copy of it is kept for who asks again."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.permission, Permission):
             raise PermissionMissing(f"{self.path} declares no permission")
-        if self.method != "GET" and not self.action and self.permission is not Permission.SIGN_IN:
+        changes = self.method != "GET" and not self.asks
+        if changes and not self.action and self.permission is not Permission.SIGN_IN:
             raise ActionMissing(f"{self.method} {self.path} declares no action")
         if self.shows is None and not self._is_no_json():
             raise AnswerMissing(f"{self.method} {self.path} declares no answer: let its handler return Annotated[...]")

@@ -8,8 +8,8 @@ from parvis.api.web.instants import write_instant
 from parvis.core.errors import BadRequest
 from parvis.core.money import Money
 from parvis.core.tokens import TokenCount
-from parvis.domain.billing.price import PriceList
-from parvis.domain.billing.price_text import write_price
+from parvis.domain.billing.price import PriceList, batch_prices
+from parvis.domain.billing.price_text import write_price, write_unit_price
 from parvis.domain.identity.api_key import ApiKey
 from parvis.domain.identity.organisation import Tenant
 from parvis.domain.metering.records import UsageRecord
@@ -90,6 +90,7 @@ def record_shape_inside(record: UsageRecord) -> Json:
         "organisation_id": started.organisation_id,
         "replica_id": started.replica_id,
         "held": money_shape(Money(started.held_pico_euro)),
+        "quarantined": record.settled.quarantined or None,
     }
 
 
@@ -118,21 +119,32 @@ def tenant_shape(one: Tenant) -> Json:
         "models_allowed": list(one.models_allowed),
         "models_denied": list(one.models_denied),
         "addresses": list(one.addresses),
+        "tier_id": one.tier_id or None,
+        "exhaustion": one.exhaustion,
         "created_at": write_instant(one.created_unix_ms),
     }
 
 
 def price_shape(prices: PriceList) -> Json:
-    """A price list: whole micro-euro for a million tokens, and the same as a text."""
-    texts = {
-        "input": write_price(prices.input_microeuro_per_mtoken),
-        "cached": write_price(prices.cached_microeuro_per_mtoken),
-        "output": write_price(prices.output_microeuro_per_mtoken),
-        "reasoning": write_price(prices.reasoning_microeuro_per_mtoken),
-    }
+    """A price list: whole micro-euro for a million tokens, whole pico-euro for a unit, and the same as texts."""
     return {
         "object": "price_list",
         **asdict(prices),
         "valid_from": write_instant(prices.valid_from_unix_ms),
-        "per_mtoken": texts,
+        "per_mtoken": _per_mtoken(prices),
+        "batch_per_mtoken": _per_mtoken(batch_prices(prices)),
+        "per_unit": {
+            "audio_minute": write_unit_price(prices.audio_pico_euro_per_minute),
+            "document": write_unit_price(prices.rerank_pico_euro_per_document),
+            "image": write_unit_price(prices.image_pico_euro_each),
+        },
+    }
+
+
+def _per_mtoken(prices: PriceList) -> Json:
+    return {
+        "input": write_price(prices.input_microeuro_per_mtoken),
+        "cached": write_price(prices.cached_microeuro_per_mtoken),
+        "output": write_price(prices.output_microeuro_per_mtoken),
+        "reasoning": write_price(prices.reasoning_microeuro_per_mtoken),
     }

@@ -16,6 +16,7 @@ Path = tuple[str, ...]
 class Kind(StrEnum):
     """What can be declared, in the order in which one thing needs another."""
 
+    TIER = "tier"
     ORGANISATION = "organisation"
     TENANT = "tenant"
     PROJECT = "project"

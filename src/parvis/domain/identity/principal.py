@@ -79,7 +79,9 @@ KEY_PERMISSIONS = frozenset(
         Permission.OWN_ACCOUNT_READ,
         Permission.OWN_USAGE_READ,
         Permission.OWN_REQUESTS_READ,
+        Permission.RECEIPTS_READ,
         Permission.OWN_MODELS_READ,
+        Permission.ESTIMATES_READ,
     }
 )
 """What an API key may ask of the console listener: sees its tenant, changes nothing but its own secret."""

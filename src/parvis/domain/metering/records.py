@@ -42,6 +42,12 @@ class Started(NamedTuple):
     held_pico_euro: int
     streamed: bool
     started_unix_ms: int
+    project_id: str = ""
+    """The key's, when it was used."""
+    owner_id: str = ""
+    """The user whose key it was."""
+    budgets: tuple[str, ...] = ()
+    """The budgets' accounts against which it was held, beside its tenant's."""
 
 
 class Marked(NamedTuple):
@@ -64,6 +70,8 @@ class Settled(NamedTuple):
     written_off_pico_euro: int = 0
     first_byte_ms: int = 0
     total_ms: int = 0
+    quarantined: str = ""
+    """What an engine claimed to have counted, where that cannot be; the tokens above are then our own count."""
 
 
 class Closed(NamedTuple):
