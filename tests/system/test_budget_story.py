@@ -1,6 +1,6 @@
 """What a tenant does who fears a loop: a hard budget, a loop that is stopped at it, the reason, more of it, and on.
 
-For speed the budget is half a cent instead of 5 €. Two gateways serve, and four loops run at once.
+At level C the budget is half a cent, for speed; at level N 5 €. Two gateways serve, and four loops run at once.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import pyotp
 import pytest
@@ -21,11 +21,10 @@ from parvis.testing.service import Service, planted, served_by, service
 
 MODEL = "fake-8b"
 PASSWORD = "a long phrase that nobody else would think of"
-BUDGET_EURO, RAISED_EURO = "0.005", "0.01"
 LOOPS, WORKERS = 4, 2
-CALLS_MAX = 25
-"""Of each loop; the budget is gone after a few of them."""
-STEP_S_MAX = 30.0
+CALLS_MAX = 60
+"""Of each loop; the budget is gone before."""
+STEP_S_MAX = 120.0
 SOURCES = Path(__file__).parents[2] / "src"
 NO_BUDGETS = {
     "parvis/flows/quota.py": (
@@ -42,14 +41,27 @@ def engine() -> Iterator[FakeEngineProcess]:
         yield one
 
 
+class Amount(NamedTuple):
+    """The budget, what it is raised to, and how many tokens each answer has: visible ones and reasoning."""
+
+    euro: str
+    raised_euro: str
+    visible: int
+    reasoning: int
+
+
+AMOUNTS = {"C": Amount("0.005", "0.01", 40, 10), "N": Amount("5", "10", 4_000, 1_000)}
+
+
 class Loops:
     """An application that has lost its mind."""
 
-    def __init__(self, base_url: str, key: str) -> None:
+    def __init__(self, base_url: str, key: str, amount: Amount) -> None:
         self.ids: list[str] = []
         self.cut: list[str] = []
         """How answers were shortened, and why."""
         self.refusals: list[str] = []
+        self._amount = amount
         self._base_url = base_url
         self._key = key
 
@@ -67,8 +79,10 @@ class Loops:
                 return
 
     async def _call(self, client: AsyncOpenAI) -> None:
-        messages: Any = [{"role": "user", "content": "@tokens=40 @reason=10 On and on and on."}]
-        raw = await client.chat.completions.with_raw_response.create(model=MODEL, messages=messages, max_tokens=50)
+        _, _, visible, reasoning = self._amount
+        messages: Any = [{"role": "user", "content": f"@tokens={visible} @reason={reasoning} On and on and on."}]
+        most = visible + reasoning
+        raw = await client.chat.completions.with_raw_response.create(model=MODEL, messages=messages, max_tokens=most)
         self.ids.append(raw.headers["x-request-id"])
         if why := raw.headers.get("x-parvis-clipped"):
             self.cut.append(why)
@@ -103,47 +117,48 @@ async def owner_of_acme(running: Service) -> AsyncIterator[Browser]:
 
 
 async def test_a_loop_is_stopped_at_a_budget_and_goes_on_when_it_is_raised(
-    engine: FakeEngineProcess, tmp_path: Path
+    engine: FakeEngineProcess, tmp_path: Path, level: Literal["C", "N"]
 ) -> None:
+    amount = AMOUNTS[level]
     workers = {"PARVIS_INFERENCE__WORKERS": str(WORKERS)}
     with service(tmp_path / "home", engines={"one": served_by(engine, model=MODEL)}, env=workers) as running:
         async with owner_of_acme(running) as ada:
             made = (await ada.post("/v1/tenants/research/keys", name="loop")).json()
             subject = f"key:{made['id']}"
-            set_ = await ada.put(f"/v1/limits/{subject}", monthly_euro=BUDGET_EURO)
+            set_ = await ada.put(f"/v1/limits/{subject}", monthly_euro=amount.euro)
             assert set_.status_code == 200, set_.text
 
-            loops = Loops(running.base_url, made["key"])
+            loops = Loops(running.base_url, made["key"], amount)
             await loops.run()
             stopped = spent_by(running, made["id"], loops.ids)
-            nearly = Money.euro(BUDGET_EURO).pico_euro * 95 // 100
-            assert Money(nearly) <= stopped <= Money.euro(BUDGET_EURO)
+            nearly = Money.euro(amount.euro).pico_euro * 95 // 100
+            assert Money(nearly) <= stopped <= Money.euro(amount.euro)
             assert len(loops.refusals) == LOOPS
             assert all(why.endswith("; budget of key") for why in loops.cut)
             assert loops.cut
 
             why = loops.refusals[-1]
-            assert f"monthly budget of {BUDGET_EURO} € of this key" in why
+            assert f"monthly budget of {amount.euro} € of this key" in why
             assert f"('{subject}' at /v1/limits)" in why
             state = (await ada.get(f"/v1/limits/{subject}")).json()["budget"]
             assert state["spent"]["pico_euro"] == stopped.pico_euro
 
-            raised = await ada.put(f"/v1/limits/{subject}", monthly_euro=RAISED_EURO)
+            raised = await ada.put(f"/v1/limits/{subject}", monthly_euro=amount.raised_euro)
             assert raised.status_code == 200, raised.text
             await asyncio.sleep(0.5)  # a gateway that was refused believes it for a quarter of a second
             before = len(loops.ids)
             await loops.run()
             assert len(loops.ids) > before + LOOPS
-            assert stopped < spent_by(running, made["id"], loops.ids) <= Money.euro(RAISED_EURO)
+            assert stopped < spent_by(running, made["id"], loops.ids) <= Money.euro(amount.raised_euro)
 
 
 async def test_control_a_purse_that_ignores_budgets_is_found(engine: FakeEngineProcess, tmp_path: Path) -> None:
-    engines = {"one": served_by(engine, model=MODEL)}
+    engines, amount = {"one": served_by(engine, model=MODEL)}, AMOUNTS["C"]
     with planted(SOURCES, NO_BUDGETS) as source, service(tmp_path / "home", engines=engines, source=source) as running:
         made = running.operator.post("/v1/keys", json={"name": "loop", "tenant_id": "first"}).json()
-        told = running.operator.put(f"/v1/limits/key:{made['id']}", json={"monthly_euro": BUDGET_EURO})
+        told = running.operator.put(f"/v1/limits/key:{made['id']}", json={"monthly_euro": amount.euro})
         told.raise_for_status()
-        loops = Loops(running.base_url, made["key"])
+        loops = Loops(running.base_url, made["key"], amount)
         await loops.run()
         assert loops.refusals == []
-        assert spent_by(running, made["id"], loops.ids) > Money.euro(BUDGET_EURO)
+        assert spent_by(running, made["id"], loops.ids) > Money.euro(amount.euro)
