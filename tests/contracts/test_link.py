@@ -160,5 +160,6 @@ async def test_a_control_that_says_nothing_is_hung_up_on(tmp_path: Path, monkeyp
         await asyncio.sleep(0.3)
         gateway.client.drop_if_silent()
         await asyncio.wait_for(lost.wait(), 5)
-    connecting.cancel()
-    await asyncio.gather(connecting, return_exceptions=True)
+        connecting.cancel()
+        await asyncio.gather(connecting, return_exceptions=True)
+        await gateway.client.hang_up()

@@ -25,7 +25,7 @@ from parvis.domain.metering import plausible
 from parvis.domain.metering.claim import Claim, ClaimState, Earlier, Verdict
 from parvis.domain.metering.plausible import Ceiling
 from parvis.domain.quota.limit import Amounts, Limits, Metric, Rate, Window
-from parvis.domain.quota.slices import Trade, Unused, Want
+from parvis.domain.quota.slices import Slice, Trade, Unused, Want
 from parvis.flows.throttle import LeasedThrottle
 from parvis.testing import planted_bugs as planted
 from parvis.testing.planted_bugs import Plant, first_broken
@@ -128,16 +128,24 @@ def only_reports_count(plant: pytest.MonkeyPatch) -> None:
 
 
 class Away:
-    """An owner of rates that never answers."""
+    """An owner of rates that gives what is wanted, once, and never answers again."""
+
+    def __init__(self) -> None:
+        self._asked = 0
 
     async def trade(self, unused: list[Unused], wants: list[Want]) -> Trade:  # noqa: ARG002 - a port
-        raise Unavailable("Nobody answers.")
+        self._asked += 1
+        if self._asked > 1:
+            raise Unavailable("Nobody answers.")
+        return Trade([Slice(want.at_least, 0, 0, 0, 0) for want in wants], 1)
 
 
 async def passed_of(requests: int, allowed: int) -> int:
     """How many of them pass a gateway whose owner of rates is away."""
     throttle, passed = LeasedThrottle(Away(), LoopClock(0)), 0
-    throttle.learn({"key:k": Limits((Rate(Metric.REQUESTS, Window.MINUTE, allowed),))})
+    limits = Limits((Rate(Metric.REQUESTS, Window.MINUTE, allowed),))
+    throttle.learn({"key:k": limits, "key:before": limits})
+    await throttle.enter(("key:before",), Amounts(1, 0, 0))  # it learns how many share the limits
     for _ in range(requests):
         with suppress(LimitReached):
             await throttle.enter(("key:k",), Amounts(1, 0, 0))

@@ -5,6 +5,7 @@ attempt, so that nothing is lost with a link or a control.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -89,7 +90,8 @@ class GatewayClaims:
     async def take(self, tenant_id: str, idempotency_key: str, fingerprint: str, sink: Sink) -> Taken:
         """See the port."""
         ask = new_id("claim", self._unix_ms())
-        wanted = ClaimWanted(ask, tenant_id, idempotency_key, fingerprint)
+        named = hashlib.sha256(idempotency_key.encode()).hexdigest()  # a caller's text stays in this process
+        wanted = ClaimWanted(ask, tenant_id, named, fingerprint)
         self._waiting[ask] = waiting = _Waiting(wanted)
         self._send(wanted)
         try:
