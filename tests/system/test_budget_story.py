@@ -22,7 +22,7 @@ from parvis.testing.service import Service, planted, served_by, service
 MODEL = "fake-8b"
 PASSWORD = "a long phrase that nobody else would think of"
 LOOPS, WORKERS = 4, 2
-CALLS_MAX = 60
+CALLS_MAX = 200
 """Of each loop; the budget is gone before."""
 STEP_S_MAX = 120.0
 SOURCES = Path(__file__).parents[2] / "src"
@@ -50,7 +50,7 @@ class Amount(NamedTuple):
     reasoning: int
 
 
-AMOUNTS = {"C": Amount("0.005", "0.01", 40, 10), "N": Amount("5", "10", 4_000, 1_000)}
+AMOUNTS = {"C": Amount("0.005", "0.01", 40, 10), "N": Amount("5", "10", 3_000, 500)}
 
 
 class Loops:
