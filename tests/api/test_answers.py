@@ -224,7 +224,7 @@ async def sign_in_and_out(premises: Any, kit: Any) -> set[Route]:
     answered: set[Route] = set()
     organisation_id = premises.first.key.organisation_id
     desk = premises.console_desk()
-    office = PostOffice(desk.store, None, None, Box(), desk.clock, desk.randomness)  # type: ignore[arg-type]  # mail only
+    office = PostOffice(desk.store, None, None, Box(), desk.clock, desk.randomness)  # type: ignore[arg-type]  # the box stands for the mail server, and nothing else is sent
     roles = [(Role.ORGANISATION_OWNER, Target(organisation_id))]
     _, link = await invite(desk.store, desk.mint, operator(), organisation_id, EMAIL, roles)
     app = make_console(replace(desk, post_office=office))

@@ -41,7 +41,7 @@ def box() -> Box:
 @pytest.fixture
 async def console(premises: Any, kit: Any, box: Box) -> AsyncIterator[str]:
     store, clock = premises.store, premises.clock
-    office = PostOffice(store, None, None, box, clock, bytes)  # type: ignore[arg-type]  # mail only
+    office = PostOffice(store, None, None, box, clock, bytes)  # type: ignore[arg-type]  # the box stands for the mail server, and nothing else is sent
     async with kit.listening(make_console(replace(premises.console_desk(), post_office=office))) as address:
         yield address
 

@@ -50,7 +50,7 @@ class LeaseLife(RuleBasedStateMachine):
 
     @rule(part=st.fractions(0, 1))
     def give_back(self, part: object) -> None:
-        amount = int(self.lease.free_pico_euro() * part)  # type: ignore[operator]  # as above
+        amount = int(self.lease.free_pico_euro() * part)  # type: ignore[operator]  # hypothesis types fractions as numbers
         self.lease.give_back(amount)
         self.granted -= amount
 

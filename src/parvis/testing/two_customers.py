@@ -12,14 +12,16 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
+from cryptography.hazmat.primitives.serialization import Encoding
 from fastapi import FastAPI
 from sqlalchemy import Connection, inspect, text
 
+from parvis.adapters.certificates.authority import fingerprint, new_authority, sign_request
 from parvis.adapters.keyring.signing_key import Ed25519Signer
 from parvis.adapters.openid.client import OpenIdClient
 from parvis.adapters.outbound.client import OutboundClient
@@ -179,14 +181,17 @@ class TwoCustomers:
     """Of the operator's own people."""
 
 
-class _NoAuthority:
-    """Codes are made of its fingerprint; nobody ever joins here."""
+class _LinkAuthority:
+    """Signs for machines, and keeps nothing."""
 
-    fingerprint = b"f" * 32
-    certificate_pem = b""
+    def __init__(self) -> None:
+        self._identity = new_authority("link", datetime.now(UTC))
+        self.fingerprint = fingerprint(self._identity.certificate.public_bytes(Encoding.DER))
+        self.certificate_pem = self._identity.certificate_pem()
 
     def sign(self, request: bytes, name: str, now: datetime) -> Certificate:
-        raise NotImplementedError(name, request, now)
+        signed = sign_request(self._identity, request, name, now, days=1)
+        return Certificate(f"{signed.serial_number:x}", signed.public_bytes(Encoding.PEM))
 
 
 class Furnisher:
@@ -216,7 +221,7 @@ class Furnisher:
             metrics=lambda: "",
             status=lambda: dict(WHAT_RUNS),
             signer=Ed25519Signer(b"seed" * 8),
-            joining=Joining(_NoAuthority(), _nobody_listens),
+            joining=Joining(_LinkAuthority(), _nobody_listens),
             proofs=proofs,
             openid=openid,
         )
