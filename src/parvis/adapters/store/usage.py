@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, Subquery, func, literal, select, tuple_, union_all
 
 from parvis.adapters.store.database import Room
-from parvis.adapters.store.dialect import ExactSum, Negated
+from parvis.adapters.store.dialect import ExactSum, Negated, Pico
 from parvis.adapters.store.identity_tables import api_keys
 from parvis.adapters.store.ingest import KEY, SUMS
 from parvis.adapters.store.tables import rollups, usage
@@ -69,10 +69,17 @@ def _rows(*conditions: ColumnElement[bool], taken_away: bool = False) -> Select[
 def summed(source: Subquery, names: tuple[str, ...]) -> Select[Any]:
     """One row for each group: its columns, then the sums in the order of `SUMS`."""
     groups = [source.c[name] for name in names]
-    sums = [(ExactSum if name in _AMOUNTS else func.sum)(source.c[name]).label(name) for name in SUMS]
+    sums = [_sum_of(source.c[name]).label(name) for name in SUMS]
     grouped = select(*groups, *sums).group_by(*groups).order_by(*groups)
     # Without groups there is one sum, even of nothing; of groups, those of which all was taken away again are none.
     return grouped.having(func.sum(source.c.requests) > 0) if groups else grouped
+
+
+def _sum_of(column: ColumnElement[int]) -> ColumnElement[int]:
+    """Amounts are added exactly, which SQLite leaves to Python: zeros, which most rows write off, are passed over."""
+    if column.name not in _AMOUNTS:
+        return func.sum(column)
+    return func.coalesce(ExactSum(column).filter(column != 0), literal(0, Pico()))
 
 
 def _usage(
