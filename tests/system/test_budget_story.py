@@ -1,6 +1,6 @@
 """What a tenant does who fears a loop: a hard budget, a loop that is stopped at it, the reason, more of it, and on.
 
-At level C the budget is half a cent, for speed; at level N 5 €. Two gateways serve, and four loops run at once.
+At level C the budget is one cent, for speed; at level N 5 €. Two gateways serve, and four loops run at once.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class Amount(NamedTuple):
     reasoning: int
 
 
-AMOUNTS = {"C": Amount("0.005", "0.01", 40, 10), "N": Amount("5", "10", 3_000, 500)}
+AMOUNTS = {"C": Amount("0.01", "0.02", 40, 10), "N": Amount("5", "10", 3_000, 500)}
 
 
 class Loops:
