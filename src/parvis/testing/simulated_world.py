@@ -362,6 +362,8 @@ class Client:
 
     # As a sink
 
+    def chosen(self, model_id: str, why: str) -> None: ...
+
     def admitted(self, hold: Hold) -> None:  # noqa: ARG002 - a port
         """See the port."""
         if self._gateway.alive:

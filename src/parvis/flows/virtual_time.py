@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import TypeVarTuple, Unpack
 
 _Ts = TypeVarTuple("_Ts")
+_TIMERS_MIN = 10_000
+"""So many are remembered before those are forgotten that have passed."""
 
 
 class StalledError(Exception):
@@ -44,6 +46,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._clockwork = _Clockwork()
         self._timers: list[asyncio.TimerHandle] = []
+        self._timers_max = _TIMERS_MIN
         super().__init__(self._clockwork)
 
     def time(self) -> float:
@@ -60,6 +63,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """See asyncio."""
         timer = super().call_at(when, callback, *args, context=context)
         self._timers.append(timer)
+        if len(self._timers) > self._timers_max:
+            now_s = self.time()
+            self._timers = [one for one in self._timers if not one.cancelled() and one.when() >= now_s]
+            self._timers_max = max(2 * len(self._timers), _TIMERS_MIN)
         return timer
 
     def clear(self) -> None:
