@@ -40,7 +40,7 @@ class LinkAuthority:
     def __init__(self, home: Path) -> None:
         self._folder = home / FOLDER
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        self._identity = self._authority()
+        self._identity = kept_authority("Parvis link", self._folder / _CA, self._folder / _CA_KEY)
         self._renew_server()
 
     @property
@@ -65,18 +65,19 @@ class LinkAuthority:
         context.num_tickets = 0
         return context
 
-    def _authority(self) -> Identity:
-        certificate, key = self._folder / _CA, self._folder / _CA_KEY
-        if not certificate.exists():
-            _keep(new_authority("Parvis link", datetime.now(UTC)), certificate, key)
-        return read_authority(certificate.read_bytes(), key.read_bytes())
-
     def _renew_server(self) -> None:
         """Sign our own anew when there is none, or none for long."""
         path, now = self._folder / _SERVER, datetime.now(UTC)
         if not path.exists() or _load(path).not_valid_after_utc - RENEW_BEFORE < now:
             names = server_names([CONTROL_NAME])
             _keep(sign_server(self._identity, names, now, SERVER_DAYS), path, self._folder / _SERVER_KEY)
+
+
+def kept_authority(name: str, certificate: Path, key: Path) -> Identity:
+    """The authority of these files, which is made where there is none. Raises Misconfigured."""
+    if not certificate.exists():
+        _keep(new_authority(name, datetime.now(UTC)), certificate, key)
+    return read_authority(certificate.read_bytes(), key.read_bytes())
 
 
 def node_context(home: Path) -> ssl.SSLContext:

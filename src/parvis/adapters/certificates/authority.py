@@ -109,6 +109,17 @@ def client_request(name: str) -> tuple[bytes, bytes]:
 
 def sign_request(authority: Identity, request: bytes, name: str, now: datetime, days: int) -> x509.Certificate:
     """A client's certificate for the key of a request (PEM); it is called as we say. Raises Misconfigured."""
+    return _certificate(authority, name, CLIENT, None, now, days, _requested_key(request))
+
+
+def sign_server_request(
+    authority: Identity, request: bytes, names: x509.SubjectAlternativeName, now: datetime, days: int
+) -> x509.Certificate:
+    """A server's, in the same way."""
+    return _certificate(authority, "parvis", SERVER, names, now, days, _requested_key(request))
+
+
+def _requested_key(request: bytes) -> ec.EllipticCurvePublicKey:
     try:
         asked = x509.load_pem_x509_csr(request)
         key = asked.public_key()
@@ -117,7 +128,7 @@ def sign_request(authority: Identity, request: bytes, name: str, now: datetime, 
         good = False
     if not good or not isinstance(key, ec.EllipticCurvePublicKey):
         raise Misconfigured("What was sent is no request for a certificate with an EC key.")
-    return _certificate(authority, name, CLIENT, None, now, days, key)
+    return key
 
 
 def fingerprint(certificate_der: bytes) -> bytes:
