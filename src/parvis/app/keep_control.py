@@ -48,6 +48,16 @@ class ControlKeeper:
         """Tell it which engines run; every gateway has been told on return."""
         await self._tell(_replicas_word(self._replicas()))
 
+    async def wanted(self) -> Word | None:
+        """What deployments shall run on this machine, as it knows from the store; None when nobody can say."""
+        child = self._post.child
+        if child is None:
+            return None
+        try:
+            return await child.ask({"do": "wanted"}, ASK_S_MAX)
+        except Failure:
+            return None
+
     async def stops(self) -> None:
         """Tell it that the service is on its way out. Nobody waits for one that is in no state to hear it."""
         if self._post.child is not None:

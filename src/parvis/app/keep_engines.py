@@ -1,19 +1,20 @@
-"""The supervisor's side of the engines that serve weights: one process each, and the replicas that they are."""
+"""The supervisor's side of the settings' engines that serve weights: their processes, and the replicas they are."""
 
 import asyncio
-import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from parvis.adapters.engines.weights import locate
 from parvis.app.crew import Child, Crew, Post
+from parvis.app.engine_start import EngineWork, start_engine
 from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState
 from parvis.settings import EngineSettings
 
 END_S_MAX = 5.0
+Place = tuple[str, int]
+"""One process of an engine: the engine's name, and which of its replicas."""
 
 
 class EngineKeeper:
@@ -26,7 +27,7 @@ class EngineKeeper:
         self._cache = cache
         self._say = say
         self._changed = changed
-        self._posts: dict[str, Post] = {}
+        self._posts: dict[Place, Post] = {}
         self._settings: dict[str, EngineSettings] = {}
         self._replicas: WeakKeyDictionary[Child, Replica] = WeakKeyDictionary()
 
@@ -36,27 +37,33 @@ class EngineKeeper:
         children = (post.child for post in self._posts.values())
         return tuple(self._replicas[child] for child in children if child is not None)
 
-    async def prepare(self, wanted: Mapping[str, EngineSettings]) -> dict[str, Child]:
+    async def prepare(self, wanted: Mapping[str, EngineSettings]) -> dict[Place, Child]:
         """Start what is new in `wanted` or has changed, beside what runs. Raises Misconfigured, changing nothing."""
         new = {name: engine for name, engine in wanted.items() if self._settings.get(name) != engine}
-        starts = {name: asyncio.ensure_future(self._start(name, engine)) for name, engine in new.items()}
+        starts = {
+            (name, number): asyncio.ensure_future(self._start(name, engine))
+            for name, engine in new.items()
+            for number in range(engine.replicas)
+        }
         try:
             return dict(zip(starts, await asyncio.gather(*starts.values()), strict=True))
         except BaseException:
             await asyncio.gather(*(_undo(start) for start in starts.values()))
             raise
 
-    def adopt(self, wanted: Mapping[str, EngineSettings], fresh: Mapping[str, Child]) -> list[tuple[Child, Replica]]:
+    def adopt(self, wanted: Mapping[str, EngineSettings], fresh: Mapping[Place, Child]) -> list[tuple[Child, Replica]]:
         """From now on these are the engines, with what `prepare` started. Give those that nobody shall ask any more."""
-        gone = [name for name in self._posts if name in fresh or name not in wanted]
-        old = [self._posts.pop(name).leave_open() for name in gone]
+        changed = {name for name, _ in fresh}
+        gone = [place for place in self._posts if place[0] in changed or place[0] not in wanted]
+        old = [self._posts.pop(place).leave_open() for place in gone]
         self._settings = dict(wanted)
-        for name, child in fresh.items():
-            self._posts[name] = Post(f"engine {name}", partial(self._start, name, wanted[name]), self._changed)
-            self._posts[name].take(child)
+        for place, child in fresh.items():
+            name = place[0]
+            self._posts[place] = Post(f"engine {name}", partial(self._start, name, wanted[name]), self._changed)
+            self._posts[place].take(child)
         return [(child, self._replicas[child]) for child in old if child is not None]
 
-    async def discard(self, fresh: Mapping[str, Child]) -> None:
+    async def discard(self, fresh: Mapping[Place, Child]) -> None:
         """End what `prepare` started."""
         await asyncio.gather(*(child.end(END_S_MAX) for child in fresh.values()))
 
@@ -67,21 +74,19 @@ class EngineKeeper:
         await self._crew.end(END_S_MAX)
 
     async def _start(self, name: str, engine: EngineSettings) -> Child:
-        weights = await asyncio.to_thread(locate, engine.weights, self._cache)
         self._say(f"Loading {engine.model or name} ...")
-        api_key = secrets.token_hex(16)
-        spec = {
-            "weights": str(weights),
-            "alias": engine.model or name,
-            "kind": "embedding" if engine.embedding else "chat",
-            "parallel": engine.parallel,
-            "context": engine.context_tokens,
-            "threads": engine.threads,
-            "api_key": api_key,
-        }
-        child, word = await self._crew.start("parvis.adapters.engines.llama_child", first=spec)
-        address, ready = word["address"], ReplicaState.READY
-        self._replicas[child] = Replica(self._free_id(name), name, EngineKind.LLAMA_CPP, address, ready, api_key)
+        work = EngineWork(
+            engine.weights,
+            engine.model or name,
+            engine.embedding,
+            engine.parallel,
+            engine.context_tokens,
+            engine.threads,
+        )
+        child, address, api_key = await start_engine(self._crew, self._cache, work)
+        kind, ready, cache = EngineKind.LLAMA_CPP, ReplicaState.READY, engine.cache
+        replica_id, slots = self._free_id(name), engine.parallel
+        self._replicas[child] = Replica(replica_id, name, kind, address, ready, api_key, slots=slots, cache=cache)
         return child
 
     def _free_id(self, name: str) -> str:

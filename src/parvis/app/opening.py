@@ -7,6 +7,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Callable
+from importlib.util import find_spec
 
 from parvis.adapters.engines.tls import engine_context
 from parvis.adapters.engines.weights import locate
@@ -75,6 +76,8 @@ async def look_first(settings: Settings) -> None:
             server_context(listener.tls_cert, listener.tls_key, name)
     outbound_of(settings.openid)
     given_replicas(settings)
+    if settings.ray.address and find_spec("ray") is None:
+        raise Misconfigured("ray.address needs Ray: pip install 'parvis[ray]', in the release that your cluster runs.")
     for engine in settings.engines.values():
         if engine.tls is not None:
             engine_context(engine.tls)

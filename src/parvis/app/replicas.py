@@ -16,15 +16,18 @@ def given_replicas(settings: Settings) -> tuple[Replica, ...]:
             engine.kind,
             address,
             ReplicaState.READY,
-            _engine_key(engine.api_key_file),
+            engine_key(engine.api_key_file),
             tls=engine.tls,
+            slots=engine.slots,
+            cache=engine.cache,
         )
         for name, engine in settings.engines.items()
         for place, address in enumerate(engine.addresses)
     )
 
 
-def _engine_key(path: str) -> str:
+def engine_key(path: str) -> str:
+    """What a server demands of us; nothing where no file is named. Raises Misconfigured."""
     if not path:
         return ""
     try:

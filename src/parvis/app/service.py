@@ -6,20 +6,27 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
+import msgspec
+
 from parvis.app.changes import Changes, compare
 from parvis.app.crew import Child, Crew, together
 from parvis.app.handover import ACT_S_MAX, Predecessor
 from parvis.app.keep_control import ControlKeeper
+from parvis.app.keep_deployed import DeployedKeeper
 from parvis.app.keep_engines import END_S_MAX, EngineKeeper
 from parvis.app.keep_gateways import GatewayKeeper
+from parvis.app.keep_ray import RayKeeper
 from parvis.app.opening import look_first, open_house
 from parvis.app.sockets import Sockets
 from parvis.core.errors import Failure, Misconfigured
+from parvis.domain.fleet.deployment import Deployment
 from parvis.domain.fleet.replica import Replica
 from parvis.settings import EngineSettings, Settings
 
 USE_POLL_S = 0.5
 TELL_AGAIN_S = 1.0
+FOLLOW_S = 0.5
+"""Between two looks at what deployments are wanted."""
 _log = logging.getLogger("parvis.supervisor")
 Say = Callable[[str], None]
 
@@ -31,13 +38,16 @@ class Service:
         self.settings = settings
         """Those in force."""
         self._say = say
-        self._crews = [Crew(settings.home) for _ in range(3)]
-        of_gateways, of_control, of_engines = self._crews
+        self._crews = [Crew(settings.home) for _ in range(5)]
+        of_gateways, of_control, of_engines, of_deployed, of_ray = self._crews
         self._engines = EngineKeeper(of_engines, settings.home / "cache", say, self._engines_changed)
         self.control = ControlKeeper(
-            of_control, (sockets.console, sockets.operator), lambda: self.settings, lambda: self._engines.replicas
+            of_control, (sockets.console, sockets.operator), lambda: self.settings, self._replicas
         )
         self.gateways = GatewayKeeper(of_gateways, sockets.inference, lambda: self.settings)
+        self._deployed = DeployedKeeper(of_deployed, settings.home / "cache", self.gateways.uses, self._engines_changed)
+        self._ray = RayKeeper(of_ray, lambda: self.settings, self._engines_changed)
+        self._following: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -45,8 +55,10 @@ class Service:
         await look_first(self.settings)
         await open_house(self.settings, self._say)
         await together(self.control.fill(acts=True), self._start_engines())
+        await self._start_deployed()
         await self.control.replicas_are()
         await self.gateways.fill()
+        self._following = asyncio.ensure_future(self._follow())
 
     async def start_beside(self, old: Predecessor) -> None:
         """Take the place of a service that runs. Raises Failure.
@@ -58,6 +70,8 @@ class Service:
         await self._start_engines()
         await open_house(self.settings, self._say)  # a newer release's steps run while the older one serves
         await self.control.fill(acts=False)
+        await self._start_deployed()
+        await self.control.replicas_are()
         try:
             async with asyncio.timeout(ACT_S_MAX):
                 await old.rest()
@@ -66,6 +80,7 @@ class Service:
         except TimeoutError:
             raise Misconfigured("The new gateways did not start in time, so the running service goes on.") from None
         await old.leave()
+        self._following = asyncio.ensure_future(self._follow())
 
     async def renew(self, wanted: Settings) -> Changes:
         """Put these settings in force, as far as they can change live. Raises Failure, and then nothing has changed.
@@ -105,17 +120,19 @@ class Service:
 
     async def end(self) -> None:
         """Gateways drain, control books what they wrote, engines go last."""
+        self._follow_no_more()
         await self.control.stops()
         await self.gateways.end()
         await self.control.end()
-        await self._engines.end()
+        await together(self._engines.end(), self._deployed.end(), self._ray.end())
 
     async def end_beside(self) -> None:
         """Another service accepts on our sockets and books what our gateways write; they drain patiently."""
+        self._follow_no_more()
         await self.gateways.retire()
         await self.control.rest()
         await self.control.end()
-        await self._engines.end()
+        await together(self._engines.end(), self._deployed.end(), self._ray.end())
 
     def kill(self) -> None:
         """End everything at once."""
@@ -125,6 +142,32 @@ class Service:
     async def _start_engines(self) -> None:
         weights = _weights(self.settings)
         self._engines.adopt(weights, await self._engines.prepare(weights))
+
+    async def _start_deployed(self) -> None:
+        """As in the beginning: what cannot be started is tried again beside the rest, and is no hindrance."""
+        self._ray.begin()
+        await self._look_at_wanted()
+        await together(self._deployed.settled(), self._ray.settled())
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(FOLLOW_S)
+            await self._look_at_wanted()
+
+    async def _look_at_wanted(self) -> None:
+        """While nobody can say what is wanted, what runs goes on."""
+        word = await self.control.wanted()
+        if word is not None:
+            self._deployed.want(msgspec.convert(word["deployments"], list[Deployment]), word["drained"])
+            on_ray = msgspec.convert(word["on_ray"], list[Deployment])
+            self._ray.want(on_ray, acts=self._following is not None)  # until the service is ours, it only looks
+
+    def _follow_no_more(self) -> None:
+        if self._following is not None:
+            self._following.cancel()
+
+    def _replicas(self) -> tuple[Replica, ...]:
+        return (*self._engines.replicas, *self._deployed.replicas, *self._ray.replicas)
 
     async def _end_unused(self, child: Child, replica: Replica) -> None:
         """However long its last requests take."""

@@ -6,7 +6,7 @@ from parvis.cli.asking import limit_option, yes_option
 from parvis.cli.operator_api import operator_api
 from parvis.cli.output import output_option, print_done, print_one, print_rows
 
-_COLUMNS = ("id", "name", "joined_at", "removed_at")
+_COLUMNS = ("id", "name", "joined_at", "removed_at", "replicas")
 _PATH = "/v1/nodes"
 
 
@@ -31,7 +31,7 @@ def code(ctx: click.Context, output: str) -> None:
 def list_(ctx: click.Context, limit: int | None, output: str) -> None:
     """All that ever joined."""
     with operator_api(ctx) as api:
-        print_rows(api.some(_PATH, limit), _COLUMNS, output)
+        print_rows(api.some(_PATH, limit), _COLUMNS, output, right=("replicas",))
 
 
 @node.command()
