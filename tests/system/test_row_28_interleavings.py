@@ -1,7 +1,8 @@
-"""Promise 28, for ledger, limits and holds: the laws hold under any interleaving.
+"""Promise 28: the laws of ledger, limits and holds, and those of routing and queue, hold under any interleaving.
 
-Each seed is a schedule of gateways, control, engines, clients and a clock with faults (`parvis.testing.simulation`).
-What a law says of a seed that broke it, `python -m parvis.testing.simulation SEED 1` says again.
+Each seed is a schedule: of gateways, control, engines, clients and a clock with faults (`parvis.testing.simulation`),
+or of a pool whose replicas fail in every way, and of tenants that wait for it (`parvis.testing.fleet_simulation`). What
+a law says of a seed that broke it, `python -m MODULE SEED 1` says again.
 """
 
 import json
@@ -14,10 +15,12 @@ from typing import Literal
 import pytest
 
 from parvis.testing import planted_bugs as planted
+from parvis.testing.fleet_bugs import BUGS, first_fleet_broken
 from parvis.testing.planted_bugs import Plant, first_broken
 from parvis.testing.simulation import simulate
 
-SCHEDULES = {"C": 20_000, "N": 1_000_000}
+MONEY, FLEET = "parvis.testing.simulation", "parvis.testing.fleet_simulation"
+SCHEDULES = {MONEY: {"C": 20_000, "N": 1_000_000}, FLEET: {"C": 2_000, "N": 200_000}}
 SCHEDULES_OF_A_CONTROL = 2_000
 S_MAX = {"C": 115, "N": 7_200}
 OF_ROWS: dict[int, Plant] = {
@@ -31,11 +34,11 @@ OF_ROWS: dict[int, Plant] = {
 """The planted bugs of the other promises of money, in miniature."""
 
 
-def broken_by(schedules: int, s_max: int) -> dict[int, list[str]]:
+def broken_by(module: str, schedules: int, s_max: int) -> dict[int, list[str]]:
     """Shared among processes of their own, one for each processor."""
     workers = os.cpu_count() or 1
     each = -(-schedules // workers)
-    command = [sys.executable, "-m", "parvis.testing.simulation"]
+    command = [sys.executable, "-m", module]
     running = [
         subprocess.Popen([*command, str(start), str(min(each, schedules - start))], stdout=subprocess.PIPE)
         for start in range(0, schedules, each)
@@ -49,10 +52,12 @@ def broken_by(schedules: int, s_max: int) -> dict[int, list[str]]:
     return {int(seed): laws for part in told for seed, laws in part.items()}
 
 
-def test_no_schedule_breaks_a_law(level: Literal["C", "N"]) -> None:
-    started_s = time.monotonic()
-    broken = broken_by(SCHEDULES[level], S_MAX[level])
-    print(f"\nrow 28: {SCHEDULES[level]} schedules in {time.monotonic() - started_s:.1f} s, {len(broken)} break a law")
+@pytest.mark.parametrize("module", SCHEDULES)
+def test_no_schedule_breaks_a_law(module: str, level: Literal["C", "N"]) -> None:
+    started_s, schedules = time.monotonic(), SCHEDULES[module][level]
+    broken = broken_by(module, schedules, S_MAX[level])
+    took_s = time.monotonic() - started_s
+    print(f"\nrow 28: {schedules} schedules of {module} in {took_s:.1f} s, {len(broken)} break a law")
     assert dict(list(broken.items())[:3]) == {}
 
 
@@ -61,6 +66,14 @@ def test_control_the_bug_of_a_row_is_noticed(row: int, monkeypatch: pytest.Monke
     OF_ROWS[row](monkeypatch)
     laws = first_broken(SCHEDULES_OF_A_CONTROL)
     print(f"control of row 28 by row {row}: {laws[:1]}")
+    assert laws != []
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_control_a_bug_of_routing_or_queue_is_noticed(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    BUGS[bug](monkeypatch)
+    laws = first_fleet_broken(SCHEDULES_OF_A_CONTROL)
+    print(f"control of row 28 by '{bug}': {laws[:1]}")
     assert laws != []
 
 

@@ -1,6 +1,6 @@
 """Models and prices."""
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select
@@ -9,7 +9,7 @@ from parvis.adapters.store.database import Room
 from parvis.adapters.store.tables import models, prices
 from parvis.core.errors import Conflict
 from parvis.domain.billing.price import PriceList
-from parvis.domain.catalog.model import Capability, Model, ModelState, Track
+from parvis.domain.catalog.model import AutoCandidate, AutoPolicy, Capability, Model, ModelState, Track
 
 
 class Catalogue(Room):
@@ -44,7 +44,8 @@ def price_lists(connection: Connection) -> list[PriceList]:
 
 def _put_model(connection: Connection, model: Model) -> None:
     connection.execute(delete(models).where(models.c.id == model.id))
-    connection.execute(insert(models).values(_values(model)))
+    policy = None if model.auto is None else asdict(model.auto)
+    connection.execute(insert(models).values(_values(model) | {"auto": policy}))
 
 
 def _models(connection: Connection) -> list[Model]:
@@ -59,7 +60,13 @@ def _find_model(connection: Connection, model_id: str) -> Model | None:
 def _model(row: Row[Any]) -> Model:
     values = dict(row._mapping)  # noqa: SLF001 - the documented way to a row's names
     values["capabilities"] = tuple(Capability(word) for word in values["capabilities"])
+    values["auto"] = None if row.auto is None else _policy(row.auto)
     return Model(**values | {"state": ModelState(row.state), "track": Track(row.track)})
+
+
+def _policy(said: dict[str, Any]) -> AutoPolicy:
+    candidates = tuple(AutoCandidate(**one) for one in said["candidates"])
+    return AutoPolicy(**said | {"candidates": candidates})
 
 
 def _add_prices(connection: Connection, added: PriceList) -> None:

@@ -33,6 +33,28 @@ class Capability(StrEnum):
     AUDIO = "audio"
 
 
+@dataclass(frozen=True, slots=True)
+class AutoCandidate:
+    """One of the models among which an `auto` entry chooses."""
+
+    model: str
+    """Its id."""
+    difficulty_max: float = 1.0
+    """Of the hardest task that it is chosen for: 0 to 1. What is too hard for all goes to the last that can do it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AutoPolicy:
+    """How an `auto` entry chooses a model for each request: see `domain.catalog.auto`."""
+
+    candidates: tuple[AutoCandidate, ...]
+    """From the smallest (or cheapest) to the largest: the first that fits is chosen."""
+    language: str = ""
+    """What its callers write, as `fr`. Empty: guessed from each request."""
+    answer_tokens: int = 256
+    """Room that a context must have for an answer whose length nobody named."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """A model as customers see it and engines serve it. Dates are ISO 8601; unknown facts are None, never guessed."""
@@ -70,6 +92,8 @@ class Model:
     control_tokens: tuple[str, ...] = ()
     """Texts that the tokenizer reads as control tokens; refused in what a caller sends."""
     created_unix_s: int = 0
+    auto: AutoPolicy | None = None
+    """Of an entry that is no model itself, and chooses one. Engine, context and capabilities are not said of it."""
 
 
 SERVED = frozenset({ModelState.EVALUATION, ModelState.PRODUCTION, ModelState.DEPRECATED})
