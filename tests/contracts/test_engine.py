@@ -4,6 +4,7 @@ A gap is a promise that is expected to be broken: the day that it holds, its tes
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import pytest
@@ -13,8 +14,15 @@ from parvis.testing import engine_suite as suite
 from parvis.testing.counting_suite import COUNTING_PROMISES
 from parvis.testing.embedding_suite import EMBEDDING_PROMISES
 from parvis.testing.engine_bench import Bench
-from parvis.testing.engine_servers import FAKE_GAPS, FAKE_LLAMA_GAPS, fake_bench, keep
-from parvis.testing.fake_engine.shapes import Flavour
+from parvis.testing.engine_servers import (
+    FAKE_GAPS,
+    FAKE_LLAMA_GAPS,
+    FAKE_OLLAMA_GAPS,
+    FAKE_TGI_GAPS,
+    fake_bench,
+    keep,
+)
+from parvis.testing.fake_engine.flavours import Flavour
 
 
 class Case(NamedTuple):
@@ -28,15 +36,17 @@ class Case(NamedTuple):
 CASES = (
     Case(EngineKind.VLLM, "vllm", FAKE_GAPS),
     Case(EngineKind.LLAMA_CPP, "llamacpp", FAKE_LLAMA_GAPS),
+    Case(EngineKind.SGLANG, "sglang", FAKE_GAPS),
+    Case(EngineKind.TGI, "tgi", FAKE_TGI_GAPS),
+    Case(EngineKind.OLLAMA, "ollama", FAKE_OLLAMA_GAPS),
     Case(EngineKind.OPENAI, "plain", FAKE_GAPS),
 )
 
 
 @pytest.fixture(scope="module")
 def fakes() -> Iterator[dict[EngineKind, Bench]]:
-    vllm, llamacpp, plain = (fake_bench(case.kind, case.flavour) for case in CASES)
-    with vllm as one, llamacpp as two, plain as three:
-        yield {bench.replica.kind: bench for bench in (one, two, three)}
+    with ExitStack() as stack:
+        yield {case.kind: stack.enter_context(fake_bench(case.kind, case.flavour)) for case in CASES}
 
 
 def cell(case: Case, promise: suite.Promise) -> Any:

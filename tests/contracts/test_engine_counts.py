@@ -23,7 +23,7 @@ from parvis.flows.engine_counts import EngineCounts, Uncompared
 from parvis.flows.ports import Job
 from parvis.testing.engine_bench import Bench, Client, Heard, ask
 from parvis.testing.engine_servers import fake_bench, llama_server
-from parvis.testing.fake_engine.shapes import Flavour
+from parvis.testing.fake_engine.flavours import Flavour
 from parvis.testing.processes import fake_engine
 from parvis.testing.store_suite import PRICES, settle_in
 from parvis.wire.chat_shapes import ChatBody
@@ -194,6 +194,14 @@ vllm:generation_tokens_total{engine="0"} 5.0
 """
 
 
+SGLANG_PAGE = """# TYPE sglang:prompt_tokens_total counter
+sglang:prompt_tokens_total{model_name="b"} 8.128902e+06
+sglang:generation_tokens_total{model_name="b"} 7.557572e+06
+sglang:num_running_reqs{model_name="b"} 162.0
+sglang_num_queue_reqs{model_name="b"} 2826.0
+"""
+
+
 @pytest.mark.parametrize(
     ("page", "counters"),
     [
@@ -201,6 +209,7 @@ vllm:generation_tokens_total{engine="0"} 5.0
         ("# HELP x\nvllm:prompt_tokens_total 3\n", None),
         (VLLM_PAGE, Counters(1003, 5, 3, counts_cached=True)),
         (LLAMA_PAGE, Counters(3, 5, 0, counts_cached=False)),
+        (SGLANG_PAGE, Counters(8_128_902, 7_557_572, 2_988, counts_cached=True)),
     ],
 )
 def test_the_pages_of_engines_are_read(page: str, counters: Counters | None) -> None:

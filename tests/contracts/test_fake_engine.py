@@ -17,7 +17,7 @@ import pytest
 
 from parvis.testing.fake_engine import answers
 from parvis.testing.fake_engine.commands import Commands, commands
-from parvis.testing.fake_engine.shapes import Flavour
+from parvis.testing.fake_engine.flavours import Flavour
 from parvis.testing.processes import FakeEngineProcess, fake_engine
 
 Json = dict[str, Any]
@@ -439,10 +439,10 @@ def test_slots_make_others_wait() -> None:
     with fake_engine(slots=1) as engine, raw(engine, chat("@hang")), raw(engine, chat("@hang")):
         engine_metrics = ""
         deadline = time.monotonic() + 10
-        while "waiting{" not in engine_metrics or " 1\n" not in engine_metrics.partition("waiting")[2]:
+        while "waiting{" not in engine_metrics or " 1.0\n" not in engine_metrics.partition("waiting{")[2]:
             assert time.monotonic() < deadline
             engine_metrics = httpx.get(f"{engine.address}/metrics").text
-    assert 'num_requests_running{model_name="fake-8b"} 1\n' in engine_metrics
+    assert 'num_requests_running{model_name="fake-8b"} 1.0\n' in engine_metrics
 
 
 # How it lives

@@ -25,7 +25,7 @@ from parvis.testing import counting_suite as counting
 from parvis.testing import engine_suite as suite
 from parvis.testing.embedding_suite import a_false_count_of_a_text_is_not_believed
 from parvis.testing.engine_bench import Bench, Words
-from parvis.testing.fake_engine.shapes import Flavour
+from parvis.testing.fake_engine.flavours import Flavour
 from parvis.testing.processes import EngineTls, fake_engine
 
 KEY = "key-of-the-engine"
@@ -48,11 +48,15 @@ ORDERS = Words(
 )
 _ALWAYS = ("wrong_prompt=900000", "negative_usage", "half_usage", "huge_usage", "text_usage")
 _RUNNING = ("falling", "wrong_running=900000")
-_REPORTED = ("wrong_usage=900000", "wrong_usage=25", "cached_above", "reasoning_above")
+_UNDETAILED = ("wrong_usage=900000", "wrong_usage=25")
+_REPORTED = (*_UNDETAILED, "cached_above", "reasoning_above")
 LIES: Mapping[Flavour, tuple[str, ...]] = {
     "vllm": (*_ALWAYS, *_RUNNING, *_REPORTED),
     "llamacpp": (*_ALWAYS, *_RUNNING),  # its report is not asked for
     "plain": (*_ALWAYS, *_REPORTED),
+    "sglang": (*_ALWAYS, *_RUNNING, *_REPORTED),
+    "tgi": (*_ALWAYS, *_UNDETAILED),
+    "ollama": (*_ALWAYS, *_UNDETAILED),
 }
 ASKED = Words(endless={"logit_bias": {"0": -100, "2": -100}})
 """For SmolLM2, whose answers end with one of these tokens."""
@@ -66,6 +70,27 @@ FAKE_LLAMA_GAPS: suite.Gaps = {
     suite.a_named_tool_is_called: "the fake reads no grammar",
     suite.a_required_call_is_streamed: "the fake reads no grammar",
     suite.a_schema_is_kept: "the fake reads no grammar",
+}
+NO_RUNNING_COUNT = "it counts at the end only: until then, a stream's prompt is unknown"
+ONE_CHOICE = "it passes over 'n', so more than one choice is refused"
+NO_TOOL_CHOICE = "it passes over 'tool_choice', so a forced call is refused"
+NO_WAY_TO_COUNT = "it has no tokenizer at hand: what it does not count is an estimate"
+_FEW_ABILITIES: suite.Gaps = {
+    suite.the_running_count_is_exact: NO_RUNNING_COUNT,
+    suite.choices_are_streamed_side_by_side: ONE_CHOICE,
+    suite.choices_are_counted_together: ONE_CHOICE,
+}
+FAKE_TGI_GAPS: suite.Gaps = {**FAKE_GAPS, **_FEW_ABILITIES}
+FAKE_OLLAMA_GAPS: suite.Gaps = {
+    **FAKE_GAPS,
+    **_FEW_ABILITIES,
+    suite.a_named_tool_is_called: NO_TOOL_CHOICE,
+    suite.a_required_call_is_streamed: NO_TOOL_CHOICE,
+    suite.reasoning_is_counted_apart: NO_WAY_TO_COUNT,
+    suite.reasoning_is_told_beside_tools: NO_WAY_TO_COUNT,
+    counting.reasoning_that_is_not_counted_is_counted: NO_WAY_TO_COUNT,
+    counting.reasoning_inside_the_text_is_counted_apart: NO_WAY_TO_COUNT,
+    a_false_count_of_a_text_is_not_believed: NO_WAY_TO_COUNT,
 }
 LLAMA_GAPS: suite.Gaps = {
     suite.reasoning_is_counted_apart: "this model does not reason",
@@ -122,30 +147,45 @@ def fake_bench(
 class LlamaServer:
     """The embedded engine's process with weights that Parvis brings along."""
 
-    def __init__(self, serves: Literal["chat", "embedding"], cache: Path) -> None:
+    def __init__(self, serves: Literal["chat", "embedding"], cache: Path, parallel: int = 2) -> None:
         self._serves = serves
         weights = {"chat": "smollm2-135m-instruct", "embedding": "all-minilm-l6-v2"}[serves]
-        spec = {
+        self._spec: dict[str, Any] = {
             "weights": str(locate(f"builtin:{weights}", cache)),
             "alias": ALIAS,
             "kind": serves,
             "api_key": KEY,
-            "parallel": 2,
+            "parallel": parallel,
             "context": CONTEXT_TOKENS[serves],
         }
+        self._child: subprocess.Popen[bytes]
+        self.address: str
+        self._start()
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def restart(self) -> None:
+        """A new process at the same address; the old one is killed if it still runs."""
+        self.end()
+        self._spec["port"] = int(self.address.rpartition(":")[2])
+        self._start()
+
+    def _start(self) -> None:
         self._child = subprocess.Popen(
             [sys.executable, "-m", "parvis.adapters.engines.llama_child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         assert self._child.stdin
         assert self._child.stdout
-        self._child.stdin.write(json.dumps(spec).encode() + b"\n")
+        self._child.stdin.write(json.dumps(self._spec).encode() + b"\n")
         self._child.stdin.flush()
-        self._address: str = json.loads(self._child.stdout.readline())["address"]
+        self.address = json.loads(self._child.stdout.readline())["address"]
 
     def bench(self, kind: EngineKind) -> Bench:
         """Behind an engine of this kind: its own, or a server that is known by address only."""
         return Bench(
-            replica=_replica(kind, self._address),
+            replica=_replica(kind, self.address),
             model=_model(self._serves, EMBEDDING_NUMBERS.get(self._serves)),
             words=ASKED,
             running=self.running,
@@ -155,7 +195,7 @@ class LlamaServer:
     def running(self) -> int:
         """The slots that compute."""
         headers = {"Authorization": f"Bearer {KEY}", "Connection": "close"}
-        answer = httpx.get(f"{self._address}/slots", headers=headers, timeout=CALL_S_MAX)
+        answer = httpx.get(f"{self.address}/slots", headers=headers, timeout=CALL_S_MAX)
         slots: list[dict[str, Any]] = answer.json()
         return sum(slot["is_processing"] for slot in slots)
 
@@ -168,9 +208,9 @@ class LlamaServer:
 
 
 @contextmanager
-def llama_server(serves: Literal["chat", "embedding"], cache: Path) -> Iterator[LlamaServer]:
+def llama_server(serves: Literal["chat", "embedding"], cache: Path, parallel: int = 2) -> Iterator[LlamaServer]:
     """The real engine for the length of a `with` block. `cache` is a folder for converted weights."""
-    server = LlamaServer(serves, cache)
+    server = LlamaServer(serves, cache, parallel)
     try:
         yield server
     finally:

@@ -50,6 +50,8 @@ class Splice:
             payload = payload.replace(*pair, 1)
         if b'"usage":' in payload or b'"timings":' in payload:
             payload = _EXTRA.sub(b"", payload)
+        if chunk.choices and chunk.choices[0].finish_reason == "":  # TGI's word for none yet
+            payload = payload.replace(b'"finish_reason":""', b'"finish_reason":null')
         return b'{"usage":null,' + payload[1:] if self._usage_null else payload
 
 

@@ -25,13 +25,16 @@ class Usage(Struct, gc=False):
     total_tokens: int = 0
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
+    reasoning_tokens: int | None = None
+    """As SGLang tells it (its `UsageInfo`), 0 where it does not know."""
 
     def tokens(self, reasoning_seen: int = 0) -> TokenCount | None:
         """Disjoint classes; None when the report contradicts itself. `reasoning_seen` stands in where it is silent."""
         completion = self.completion_tokens or 0
         cached = (self.prompt_tokens_details and self.prompt_tokens_details.cached_tokens) or 0
         details = self.completion_tokens_details
-        reasoning = details.reasoning_tokens if details and details.reasoning_tokens is not None else reasoning_seen
+        told = details.reasoning_tokens if details else None
+        reasoning = told if told is not None else self.reasoning_tokens or reasoning_seen
         if not 0 <= cached <= self.prompt_tokens or not 0 <= reasoning <= completion:
             return None
         return TokenCount(self.prompt_tokens - cached, cached, completion - reasoning, reasoning)
@@ -40,7 +43,7 @@ class Usage(Struct, gc=False):
     def tells_reasoning(self) -> bool:
         """Whether the engine itself says how much of it was reasoning."""
         details = self.completion_tokens_details
-        return details is not None and details.reasoning_tokens is not None
+        return bool(self.reasoning_tokens) or (details is not None and details.reasoning_tokens is not None)
 
 
 CLAIM_CHARS_MAX = 500

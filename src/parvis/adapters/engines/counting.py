@@ -65,7 +65,8 @@ class Counts:
         """One event with choices in it."""
         for choice in chunk.choices:
             self._look_at(choice)
-        if chunk.timings is not None or chunk.usage is not None:
+        usage = chunk.usage
+        if chunk.timings is not None or (usage is not None and usage.prompt_tokens):  # Ollama tells noughts
             self._take_running(chunk)
 
     def take_plain(self, running: Running | None, text: bytes) -> bool:
@@ -115,6 +116,11 @@ class Counts:
         return TokenCount(0, 0, output, reasoning)
 
     @property
+    def came(self) -> int:
+        """Events with text or reasoning in them so far."""
+        return self._output + sum(self._reasoning.values())
+
+    @property
     def tells_running(self) -> bool:
         """Whether the engine counted while it ran, so that what grew with each piece of reasoning is known."""
         return bool(self._running)
@@ -131,8 +137,7 @@ class Counts:
 
     def _events_left(self) -> int:
         """Events with text that may still come."""
-        came = self._output + sum(self._reasoning.values())
-        return self._ceiling.completion_tokens_max + EVENTS_OVER_EACH * self._answers + 1 - came
+        return self._ceiling.completion_tokens_max + EVENTS_OVER_EACH * self._answers + 1 - self.came
 
     def _delivered_max(self) -> int:
         """Tokens that what came can be."""
@@ -154,7 +159,7 @@ class Counts:
         delta = choice.delta
         if delta is not None and (thought := delta.reasoning_content or delta.reasoning):
             self.thoughts.setdefault(index, bytearray()).extend(thought.encode())
-        if choice.finish_reason is not None:
+        if choice.finish_reason:  # TGI writes an empty one until the end
             self.finished.add(index)
 
     def _keep_text(self, choice: ChunkChoice) -> None:

@@ -15,6 +15,8 @@ from parvis.wire.completion import CompletionBody
 from parvis.wire.embedding import EmbeddingBody
 
 _ANY_OBJECT = {"type": "object"}
+_WITHOUT_EFFECT = (("n", 1), ("tool_choice", "auto"))
+"""What every engine does unasked."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -22,7 +24,7 @@ def engine_json(job: Job) -> bytes:
     """A fresh body for this job; the request's own is left as it is, for another replica. Raises BadRequest."""
     body = job.request.body
     if isinstance(body, EmbeddingBody):
-        return msgspec.json.encode(_embedding_body(job, body))
+        return _salted(job, _encode(_embedding_body(job, body)))
     assert isinstance(body, ChatBody | CompletionBody)  # noqa: S101 - the operations of this adapter
     profile = job.profile
     streamed = (job.request.stream or profile.always_stream) or None
@@ -37,16 +39,47 @@ def engine_json(job: Job) -> bytes:
         fresh.max_completion_tokens = None
     if fresh.min_tokens is not None:  # an answer may have been shortened below it
         fresh.min_tokens = min(fresh.min_tokens, job.output_tokens_max)
-    return _for_llama_cpp(fresh) if profile.running_timings else _encode(fresh)
+    if profile.running_timings:
+        return _for_llama_cpp(fresh, job)
+    if profile.lacks:
+        _refuse_what_it_lacks(fresh, job)
+    if profile.stop_as_list and isinstance(fresh.stop, str):
+        fresh.stop = [fresh.stop]
+    return _salted(job, _encode(fresh))
+
+
+def _salted(job: Job, encoded: bytes) -> bytes:
+    """With what keeps the tenant's prompts apart. A caller cannot say it: the protocol has no such field."""
+    if not (job.profile.salt and job.cache_salt):
+        return encoded
+    return b'%b,"%b":"%b"}' % (encoded[:-1], job.profile.salt.encode(), job.cache_salt.encode())
+
+
+def _refuse_what_it_lacks(body: ChatBody | CompletionBody, job: Job) -> None:
+    """Raises BadRequest for a parameter that this kind of engine would pass over in silence."""
+    profile = job.profile
+    if isinstance(body, ChatBody) and "tool_choice" in profile.lacks and body.tool_choice == "none":
+        body.tools = body.tool_choice = None
+    chat = isinstance(body, ChatBody)
+    for name in profile.lacks if chat else profile.lacks | profile.lacks_in_completions:
+        value = getattr(body, name, None)
+        if value is not None and (name, value) not in _WITHOUT_EFFECT:
+            raise BadRequest(
+                f"'{name}' is not supported by the engine of '{job.model.id}'. Remove it.",
+                code="unsupported_parameter",
+                param=name,
+            )
 
 
 def _options(profile: EngineProfile) -> StreamOptions:
     return StreamOptions(include_usage=True, continuous_usage_stats=True if profile.running_usage else None)
 
 
-def _for_llama_cpp(body: ChatBody | CompletionBody) -> bytes:
+def _for_llama_cpp(body: ChatBody | CompletionBody, job: Job) -> bytes:
     """Counts in every event, roles and content that templates know, and schemas as grammars that hold."""
     additions: dict[str, object] = {"timings_per_token": True}
+    if not job.cache:
+        additions[job.profile.cache_switch] = False
     if isinstance(body, ChatBody):
         body.messages = plain_messages(body.messages)
         schema = _wanted_schema(body)

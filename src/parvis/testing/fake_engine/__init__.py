@@ -1,6 +1,6 @@
 """The fake engine: a real HTTP process that speaks OpenAI's protocol as engines do, and fails on command.
 
-    python -m parvis.testing.fake_engine [--port 0] [--model NAME] [--flavour vllm|llamacpp|plain]
+    python -m parvis.testing.fake_engine [--port 0] [--model NAME] [--flavour vllm|sglang|tgi|ollama|llamacpp|plain]
 
 It prints `{"address": "http://127.0.0.1:PORT", "control": ...}` when it listens, and ends at SIGTERM. Its tokens
 are a function of the request, so a test knows them beforehand (`answers`). How it fails is told by words of the

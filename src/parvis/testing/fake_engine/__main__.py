@@ -7,8 +7,8 @@ from typing import get_args
 import msgspec
 import uvloop
 
+from parvis.testing.fake_engine.flavours import Flavour
 from parvis.testing.fake_engine.server import Options, run
-from parvis.testing.fake_engine.shapes import Flavour
 
 
 def options(arguments: list[str]) -> Options:
@@ -19,6 +19,9 @@ def options(arguments: list[str]) -> Options:
     parser.add_argument("--flavour", choices=get_args(Flavour))
     parser.add_argument("--reasoning-field")
     parser.add_argument("--slots", type=int, help="requests that run at once")
+    parser.add_argument("--prefix-blocks", type=int, help="model a prefix cache of so many blocks")
+    parser.add_argument("--prefix-block-chars", type=int)
+    parser.add_argument("--prefill-us-per-char", type=float, help="of what is not cached")
     parser.add_argument("--api-key")
     parser.add_argument("--idle-close-ms", type=int)
     parser.add_argument("--die-with-stdin", action="store_true")

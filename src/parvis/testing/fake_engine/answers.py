@@ -76,6 +76,8 @@ class Answer(NamedTuple):
     """One number a prompt."""
     cached_tokens: int
     choices: tuple[Choice, ...]
+    prompt_cached: tuple[int, ...]
+    """What of each prompt was in the engine's memory; `usage` tells `cached_tokens` of all of them."""
 
     @property
     def tokens(self) -> int:
@@ -150,7 +152,7 @@ def answer(body: Json, orders: Commands) -> Answer:
     given = [_plain(prompt) for prompt in given]
     seeds = [seed_of([prompt, choice]) for prompt in given for choice in range(body.get("n") or 1)]
     choices = tuple(_choice(number, seed, body, orders) for number, seed in enumerate(seeds))
-    return Answer(counts, sum(counts) // CACHED_SHARE, choices)
+    return Answer(counts, sum(counts) // CACHED_SHARE, choices, tuple(count // CACHED_SHARE for count in counts))
 
 
 def _plain(value: Any) -> Any:

@@ -19,6 +19,9 @@ from parvis.testing.fake_engine.answers import Json
 from parvis.testing.fake_engine.body import Body
 from parvis.testing.fake_engine.commands import Commands, Faults, commands
 from parvis.testing.fake_engine.connection import Connection, CutError, Request
+from parvis.testing.fake_engine.flavours import FLAVOURS, Flavour
+from parvis.testing.fake_engine.metrics_page import Gauges, metrics_page
+from parvis.testing.fake_engine.reading import Reader
 from parvis.testing.fake_engine.record import RECORDS_MAX, Record
 from parvis.testing.fake_engine.work import Fields, Job, RefusedError, StreamOptions, compute, obey, stream
 
@@ -37,12 +40,17 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 0
     models: tuple[str, ...] = ("fake-8b",)
     """The names that it answers to; llama.cpp answers to any, under the first."""
-    flavour: shapes.Flavour = "vllm"
+    flavour: Flavour = "vllm"
     reasoning_field: str = "reasoning_content"
     slots: int = 0
     """Requests that run at once, the others wait; 0 for no bound."""
     api_key: str = ""
     """The bearer token to demand on /v1; empty for none."""
+    prefix_blocks: int = 0
+    """Of the modelled prefix cache (`prefix_cache`). 0: there is none, and a third of each prompt is told cached."""
+    prefix_block_chars: int = 64
+    prefill_us_per_char: float = 0
+    """What a character of a prompt takes that is not cached. With a modelled cache alone."""
     idle_close_ms: int = 0
     """Close a connection that long after its last answer; 0 never."""
     die_with_stdin: bool = False
@@ -79,9 +87,13 @@ class FakeEngine:
         self._read = self._made = 0
         """Tokens of prompts that were not cached, and of answers, as `GET /metrics` tells them."""
         self._slots = asyncio.Semaphore(options.slots or sys.maxsize)
+        self._reader = Reader(
+            options.flavour, options.prefix_blocks, options.prefix_block_chars, options.prefill_us_per_char
+        )
+        self._traits = FLAVOURS[options.flavour]
         self._pages: dict[str, Callable[[], tuple[int, str, bytes]]] = {
-            "GET /health": self._health,
-            "GET /metrics": self._metrics,
+            f"GET {self._traits.health}": self._health,
+            "GET /metrics": self._metrics if self._traits.metrics else _not_found,
             "GET /v1/models": self._models,
             "GET /fake/log": lambda: (200, _JSON, msgspec.json.encode(list(self._log))),
             "POST /fake/reset": self._reset,
@@ -92,6 +104,7 @@ class FakeEngine:
             "/v1/embeddings": self._embed,
             "/tokenize": self._tokenize,
             "/apply-template": self._apply_template,
+            "/chat_tokenize": self._tokenize,
         }
 
     async def serve(self, request: Request, connection: Connection) -> None:
@@ -173,8 +186,12 @@ class FakeEngine:
 
     async def _generate(self, job: Job) -> None:
         shape = self._shape(job)
-        answer = answers.answer(job.body, job.orders)
-        self._read += self._prompt_read(answer.prompt_tokens)
+        if job.fields.stream:
+            await job.out.start()
+            await asyncio.sleep(job.orders.prefill_ms / 1000)
+        asked = {name: value for name, value in job.body.items() if name != "n" or not self._traits.one_choice}
+        answer = await self._reader.read(job.body, answers.answer(asked, job.orders))
+        self._read += self._prompt_read(answer)
         if job.fields.stream:
             await stream(job, shape, answer)
         else:
@@ -193,9 +210,9 @@ class FakeEngine:
             id=job.record.id,
             created=int(time.time()),
             model=fields.model if fields.model in self._options.models else self._options.models[0],
-            reasoning_field=self._options.reasoning_field,
+            reasoning_field="reasoning" if flavour == "ollama" else self._options.reasoning_field,
             usage_at_end=at_end,
-            usage_running=at_end and wanted.continuous_usage_stats and flavour == "vllm",
+            usage_running=at_end and wanted.continuous_usage_stats and self._traits.runs_usage,
             timings_running=fields.timings_per_token and flavour == "llamacpp" and not job.orders.no_usage,
             # A completion asks by a number, of which 0 means the chosen token alone; a chat by true.
             logprobs=None if fields.logprobs is None or fields.logprobs is False else alternatives,
@@ -203,10 +220,10 @@ class FakeEngine:
             orders=job.orders,
         )
 
-    def _prompt_read(self, prompts: tuple[int, ...]) -> int:
+    def _prompt_read(self, answer: answers.Answer) -> int:
         """vLLM counts all of a prompt, llama.cpp what it computed of it."""
-        cached = answers.CACHED_SHARE if self._options.flavour == "llamacpp" else sys.maxsize
-        return sum(prompt - prompt // cached for prompt in prompts)
+        cached = sum(answer.prompt_cached) if self._options.flavour == "llamacpp" else 0
+        return sum(answer.prompt_tokens) - cached
 
     async def _embed(self, job: Job) -> None:
         vectors = list(answers.embeddings(job.body))
@@ -217,8 +234,11 @@ class FakeEngine:
         await job.out.whole(200, _JSON, body)
 
     async def _tokenize(self, job: Job) -> None:
-        if self._faults.no_tokenizer:
+        if self._faults.no_tokenizer or self._options.flavour == "ollama":
             raise RefusedError(404, "Not Found")
+        if self._options.flavour == "tgi":
+            await job.out.whole(200, _JSON, shapes.tgi_tokens(job.body))
+            return
         if self._options.flavour == "llamacpp":
             ids = answers.token_ids(job.body.get("content", ""))
             text = job.body.get("content", "")
@@ -266,18 +286,13 @@ class FakeEngine:
         return 200, _JSON, shapes.models_body(flavour, names, int(time.time()), CONTEXT_TOKENS_MAX)
 
     def _metrics(self) -> tuple[int, str, bytes]:
-        label = f'{{model_name="{self._options.models[0]}"}}'
-        told = {
-            f"vllm:num_requests_running{label}": self._running,
-            f"vllm:num_requests_waiting{label}": self._waiting,
-            f"vllm:prompt_tokens_total{label}": self._read,
-            f"vllm:generation_tokens_total{label}": self._made + self._faults.miscount,
-        }
-        if self._options.flavour == "llamacpp":
-            names = ("requests_processing", "requests_deferred", "prompt_tokens_total", "tokens_predicted_total")
-            told = {f"llamacpp:{name}": value for name, value in zip(names, told.values(), strict=True)}
-        lines = "".join(f"{name} {value}\n" for name, value in told.items())
-        return 200, "text/plain; version=0.0.4", lines.encode()
+        gauges = Gauges(self._running, self._waiting, self._read, self._made + self._faults.miscount)
+        page = metrics_page(self._options.flavour, self._options.models[0], gauges)
+        return 200, "text/plain; version=0.0.4", page
+
+
+def _not_found() -> tuple[int, str, bytes]:
+    return 404, "text/plain", b"404 page not found"
 
 
 def _quoted(body: Json, orders: Commands) -> bytes:

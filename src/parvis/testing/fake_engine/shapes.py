@@ -1,21 +1,19 @@
 """The JSON of the fake engine's answers, in the flavours that engines speak. Pure.
 
-`vllm` and `llamacpp` differ from OpenAI's letter where those engines do: order of keys, shapes of errors,
-timings, what usage tells. `plain` keeps to the letter. vLLM's facts were read in its serving code of 2026,
-llama.cpp's were recorded from a running server.
+They differ from OpenAI's letter where those engines do: order of keys, shapes of errors, timings, what usage tells.
+See `flavours`.
 """
 
 import base64
 from array import array
 from http import HTTPStatus
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from parvis.testing.fake_engine.answers import CACHED_SHARE, Answer, Choice, Json
+from parvis.testing.fake_engine.answers import SPECIAL_TOKENS, Answer, Choice, Json, texts
 from parvis.testing.fake_engine.commands import Commands
-
-Flavour = Literal["vllm", "llamacpp", "plain"]
+from parvis.testing.fake_engine.flavours import FLAVOURS, Flavour, Traits
 
 _ORDER = ("id", "object", "created", "model", "system_fingerprint", "choices", "usage")
 _LLAMA_ORDER = ("choices", "created", "model", "system_fingerprint", "object", "usage", "id", "timings")
@@ -27,6 +25,11 @@ _VLLM_ERRORS = {
     429: "RateLimitError",
 }
 _LLAMA_ERRORS = {400: "invalid_request_error", 401: "authentication_error", 404: "not_found_error"}
+_USAGE_NULL: frozenset[Flavour] = frozenset({"sglang", "tgi"})
+"""Their events say that they have no usage."""
+_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+_SGLANG_DELTA: Json = {"role": None, "content": None, "reasoning_content": None, "tool_calls": None}
+_BROKE = HTTPStatus.INTERNAL_SERVER_ERROR
 HUGE = 2**70
 TOLD_TO_FAIL = "The fake engine was told to fail."
 GARBAGE = b'{"id":"chatcmpl-garbage","choices":[{"index":0,"del'
@@ -56,14 +59,19 @@ class Shape(NamedTuple):
 
     @property
     def newer_vllm(self) -> bool:
-        return self.reasoning_field == "reasoning"
+        return self.flavour == "vllm" and self.reasoning_field == "reasoning"
+
+    @property
+    def traits(self) -> Traits:
+        return FLAVOURS[self.flavour]
 
     def envelope(self, kind: str, choices: list[Json], **extra: object) -> Json:
         """A chunk or a body with its keys in the flavour's order."""
-        fields: Json = {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+        name = "" if self.flavour == "tgi" else self.id
+        fields: Json = {"id": name, "object": kind, "created": self.created, "model": self.model}
         fields |= {"choices": choices, **extra}
-        if self.flavour != "vllm":
-            fields["system_fingerprint"] = "fake"
+        if self.traits.fingerprint:
+            fields["system_fingerprint"] = self.traits.fingerprint
         order: tuple[str, ...] = _ORDER
         if self.flavour == "llamacpp":
             order = _LLAMA_CHUNK_ORDER if kind == "chat.completion.chunk" else _LLAMA_ORDER
@@ -71,9 +79,11 @@ class Shape(NamedTuple):
 
     def chunk(self, choices: list[Json], **extra: object) -> bytes:
         kind = "chat.completion.chunk" if self.chat else "text_completion"
-        if self.flavour == "plain" and self.usage_at_end:
+        if self.flavour in _USAGE_NULL or (self.flavour == "plain" and self.usage_at_end):
             extra.setdefault("usage", None)
-        return b"data: " + msgspec.json.encode(self.envelope(kind, choices, **extra)) + b"\n\n"
+        if self.flavour == "ollama" and self.usage_at_end and not self.chat:
+            extra.setdefault("usage", dict.fromkeys(_COUNTS, 0))
+        return self.traits.event_start + msgspec.json.encode(self.envelope(kind, choices, **extra)) + b"\n\n"
 
     def delta(self, index: int, delta: Json, finish: str | None, logprobs: Json | None = None) -> Json:
         """One choice of a chunk. `delta` holds a chat's delta, or `content` for a completion's text."""
@@ -87,8 +97,20 @@ class Shape(NamedTuple):
             choice |= {"logprobs": logprobs} if logprobs else {}
         else:
             choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
-        if finish and self.flavour == "vllm":
+        return self._as_written(choice)
+
+    def _as_written(self, choice: Json) -> Json:
+        """With what some flavours add to a choice, or leave out."""
+        if choice["finish_reason"] and self.flavour == "vllm":
             choice["stop_reason"] = None
+        if self.flavour == "sglang":
+            choice["matched_stop"] = None
+            if "delta" in choice:
+                choice["delta"] = _SGLANG_DELTA | choice["delta"]
+        if self.flavour == "tgi" and not self.chat:
+            choice["finish_reason"] = choice["finish_reason"] or ""
+        if self.flavour == "ollama" and choice["logprobs"] is None:
+            del choice["logprobs"]
         return choice
 
 
@@ -99,12 +121,18 @@ def usage(shape: Shape, answer: Answer, orders: Commands) -> Json:
     counted = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     order = {
         "vllm": ("prompt_tokens", "total_tokens", "completion_tokens"),
+        "sglang": ("prompt_tokens", "total_tokens", "completion_tokens"),
         "llamacpp": ("completion_tokens", "prompt_tokens", "total_tokens"),
-    }.get(shape.flavour, tuple(counted))
+    }.get(shape.flavour, _COUNTS)
     written: Json = {key: counted[key] for key in order}
+    if not shape.traits.details:
+        return claimed(written, orders, "prompt_tokens", "completion_tokens")
     written["prompt_tokens_details"] = {"cached_tokens": prompt + 1 if orders.cached_above else answer.cached_tokens}
-    if shape.flavour != "llamacpp" and not (orders.no_reasoning_usage or orders.think):
-        reasoning = completion + 1 if orders.reasoning_above else answer.reasoning
+    silent = orders.no_reasoning_usage or orders.think
+    reasoning = completion + 1 if orders.reasoning_above else answer.reasoning
+    if shape.flavour == "sglang":
+        written["reasoning_tokens"] = 0 if silent else reasoning
+    elif shape.flavour != "llamacpp" and not silent:
         written["completion_tokens_details"] = {"reasoning_tokens": reasoning}
     return claimed(written, orders, "prompt_tokens", "completion_tokens")
 
@@ -130,8 +158,8 @@ def running_claim(done: int, choice: Choice, orders: Commands) -> int:
 
 def timings(shape: Shape, answer: Answer, choice: Choice, done: int) -> Json:
     """llama.cpp's account of one choice, which has computed so many tokens; each has a slot of its own."""
-    prompt = answer.prompt_tokens[choice.number * len(answer.prompt_tokens) // len(answer.choices)]
-    cached = prompt // CACHED_SHARE
+    which = choice.number * len(answer.prompt_tokens) // len(answer.choices)
+    prompt, cached = answer.prompt_tokens[which], answer.prompt_cached[which]
     read = {"cache_n": cached, "prompt_n": prompt - cached, "prompt_ms": 1.5}
     predicted = running_claim(done, choice, shape.orders)
     return claimed(read | {"predicted_n": predicted, "predicted_ms": 2.5}, shape.orders, "prompt_n", "predicted_n")
@@ -179,15 +207,29 @@ def logprobs_of(shape: Shape, choice: Choice, tokens: range) -> Json | None:
 
 def error_json(flavour: Flavour, status: int, message: str = TOLD_TO_FAIL) -> bytes:
     """The error body of a flavour: OpenAI's four keys, or those of them that the engine writes."""
+    if flavour == "tgi":
+        return msgspec.json.encode({"error": message, "error_type": "validation" if status < _BROKE else "generation"})
+    if flavour == "sglang":
+        kind = _VLLM_ERRORS.get(status, "InternalServerError")
+        told = {"object": "error", "message": message, "type": kind, "param": None, "code": status}
+        return msgspec.json.encode(told)
     if flavour == "llamacpp":
         error: Json = {"code": status, "message": message, "type": _LLAMA_ERRORS.get(status, "server_error")}
     elif flavour == "vllm":
         kind = _VLLM_ERRORS.get(status, "InternalServerError")
         error = {"message": message, "type": kind, "param": None, "code": status}
     else:
-        kind = "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
+        kind = "server_error" if status >= _BROKE else "invalid_request_error"
         error = {"message": message, "type": kind, "param": None, "code": None}
     return msgspec.json.encode({"error": error})
+
+
+def error_event_json(flavour: Flavour, message: str) -> bytes:
+    """The error that ends a stream: under `error`, whatever the flavour's bodies look like."""
+    if flavour == "tgi":
+        return msgspec.json.encode({"error": {"message": message, "http_status_code": 422}})
+    body = error_json(flavour, 500, message)
+    return b'{"error":%b}' % body if flavour == "sglang" else body
 
 
 def embedding_body(shape: Shape, vectors: list[list[float]], prompt_tokens: int, *, as_base64: bool) -> bytes:
@@ -206,11 +248,23 @@ def _base64(vector: list[float]) -> str:
     return base64.b64encode(array("f", vector).tobytes()).decode()
 
 
+def tgi_tokens(body: Json) -> bytes:
+    """TGI's `/tokenize` of a text, or `/chat_tokenize`: each token with its place; those of no text have none."""
+    given = texts(body) if body.get("messages") is not None else [str(body.get("inputs", ""))]
+    words = [word for text in given for word in text.split()]
+    special = [{"id": number, "text": "", "start": 0, "stop": 0} for number in range(SPECIAL_TOKENS)]
+    said = [{"id": 9, "text": word, "start": 1, "stop": 1 + len(word)} for word in words]
+    if body.get("messages") is not None:
+        return msgspec.json.encode({"tokenize_response": special + said, "templated_text": " ".join(words)})
+    return msgspec.json.encode(special + said)
+
+
 def models_body(flavour: Flavour, names: tuple[str, ...], created: int, context_max: int) -> bytes:
     """The list of models, with the context length where the engine tells it."""
-    owner = {"vllm": "vllm", "llamacpp": "llamacpp"}.get(flavour, "fake")
+    owner = FLAVOURS[flavour].owner
     contexts: dict[str, Json] = {
         "vllm": {"max_model_len": context_max, "parent": None},
+        "sglang": {"max_model_len": context_max, "root": None, "parent": None},
         "llamacpp": {"meta": {"n_ctx": context_max}},
     }
     context = contexts.get(flavour, {})

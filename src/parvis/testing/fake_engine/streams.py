@@ -1,8 +1,8 @@
 """The events of a streamed answer. Pure.
 
-What engines do here that OpenAI does not: vLLM's running usage counts one choice alone, its `length` shares a
-chunk with the last token, and its error event is followed by `[DONE]`; llama.cpp ends with timings, and a
-completion's usage shares the chunk of the finish reason.
+What engines do here that OpenAI does not: vLLM's and SGLang's running usage counts one choice alone, vLLM's `length`
+shares a chunk with the last token (TGI's every end does), and the error events of some are followed by `[DONE]`;
+llama.cpp ends with timings, and a completion's usage shares the chunk of the finish reason, as TGI's does.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from parvis.testing.fake_engine.shapes import (
     TOLD_TO_FAIL,
     Shape,
     claimed,
-    error_json,
+    error_event_json,
     logprobs_of,
     running_claim,
     timings,
@@ -34,16 +34,16 @@ class Event(NamedTuple):
 
 def events(shape: Shape, answer: Answer, orders: Commands) -> Iterator[Event]:
     """The stream of an answer, choices in turn, with the faults of `orders` that change what is said."""
-    if shape.chat and not orders.no_role:
+    if shape.chat and shape.traits.opens and not orders.no_role:
         yield from (Event(_opening(shape, answer, choice), opening=True) for choice in answer.choices)
     longest = max((choice.tokens for choice in answer.choices), default=0)
     bundle = max(orders.bundle, 1)
     starts = range(0, longest, bundle)
     for turn, start in enumerate(starts):
         if turn == len(starts) // 2 and orders.garbage:
-            yield _event(GARBAGE + shape.quote)
+            yield _event(shape, GARBAGE + shape.quote)
         if turn == len(starts) // 2 and orders.error_event:
-            yield _event(error_json(shape.flavour, 500, TOLD_TO_FAIL + shape.quote.decode()))
+            yield _event(shape, error_event_json(shape.flavour, TOLD_TO_FAIL + shape.quote.decode()))
             break
         for choice in answer.choices:
             if choice.tool and start <= choice.reasoning < min(start + bundle, choice.tokens):
@@ -53,12 +53,12 @@ def events(shape: Shape, answer: Answer, orders: Commands) -> Iterator[Event]:
                 yield _token_event(shape, answer, choice, tokens)
     else:
         yield from _ending(shape, answer, orders)
-    if not orders.no_done and (shape.flavour == "vllm" or not orders.error_event):
-        yield _event(b"[DONE]")
+    if not orders.no_done and (shape.traits.done_after_error or not orders.error_event):
+        yield _event(shape, b"[DONE]")
 
 
-def _event(data: bytes) -> Event:
-    return Event(b"data: " + data + b"\n\n")
+def _event(shape: Shape, data: bytes) -> Event:
+    return Event(shape.traits.event_start + data + b"\n\n")
 
 
 def _opening(shape: Shape, answer: Answer, choice: Choice) -> bytes:
@@ -76,9 +76,19 @@ def _running(shape: Shape, answer: Answer, choice: Choice, done: int) -> Json:
     prompt = answer.prompt_tokens[choice.number // per_prompt]
     counted = running_claim(done, choice, shape.orders)
     told: Json = {"prompt_tokens": prompt, "total_tokens": prompt + counted, "completion_tokens": counted}
+    if shape.flavour == "sglang":
+        told |= {"prompt_tokens_details": None, "reasoning_tokens": 0}
     if shape.newer_vllm and not (shape.orders.think or shape.orders.no_reasoning_usage):
         told["completion_tokens_details"] = {"reasoning_tokens": min(done, choice.reasoning)}
     return {"usage": claimed(told, shape.orders, "prompt_tokens", "completion_tokens")}
+
+
+def _usage_of(answer: Answer, choice: Choice, orders: Commands) -> Json:
+    """TGI's usage at the end of each completion: of its own prompt and answer."""
+    prompt = answer.prompt_tokens[choice.number]
+    made = choice.tokens if orders.wrong_usage is None else orders.wrong_usage
+    told: Json = {"prompt_tokens": prompt, "completion_tokens": made, "total_tokens": prompt + made}
+    return claimed(told, orders, "prompt_tokens", "completion_tokens")
 
 
 def _call(shape: Shape, answer: Answer, choice: Choice, done: int) -> bytes:
@@ -95,6 +105,8 @@ def _token_event(shape: Shape, answer: Answer, choice: Choice, tokens: range) ->
     for part, text in map(choice.token, tokens):
         texts[part] = texts.get(part, "") + text
     delta: Json = {}
+    if shape.traits.says_role == "always" or (shape.traits.says_role == "first" and not tokens.start):
+        delta["role"] = "assistant"
     if "reasoning" in texts:
         delta[shape.reasoning_field] = texts["reasoning"]
     if "content" in texts:
@@ -104,19 +116,24 @@ def _token_event(shape: Shape, answer: Answer, choice: Choice, tokens: range) ->
     ends = tokens.stop == choice.tokens and _finishes_with_token(shape, choice)
     finish = choice.finish_reason if ends else None
     written = shape.delta(choice.number, delta, finish, logprobs_of(shape, choice, tokens))
-    return Event(shape.chunk([written], **_running(shape, answer, choice, tokens.stop)), len(tokens))
+    extra = _running(shape, answer, choice, tokens.stop)
+    if ends and shape.flavour == "tgi" and not shape.chat and not shape.orders.no_usage:
+        extra = {"usage": _usage_of(answer, choice, shape.orders)}
+    return Event(shape.chunk([written], **extra), len(tokens))
 
 
 def _finishes_with_token(shape: Shape, choice: Choice) -> bool:
-    """vLLM tells `length` with the last token; every other end is a chunk of its own."""
-    return shape.flavour == "vllm" and choice.finish_reason == "length" and choice.tokens > 0
+    """vLLM tells `length` with the last token, TGI every end; all others are chunks of their own."""
+    return choice.tokens > 0 and (
+        shape.flavour == "tgi" or (shape.flavour == "vllm" and choice.finish_reason == "length")
+    )
 
 
 def _ending(shape: Shape, answer: Answer, orders: Commands) -> Iterator[Event]:
     """The finish reason of each choice, then usage where the request asked for it."""
     llama = shape.flavour == "llamacpp"
     account: Json = {"usage": usage(shape, answer, orders)} if shape.usage_at_end else {}
-    alone = shape.usage_at_end and (shape.chat or not llama)
+    alone = shape.usage_at_end and (shape.chat or shape.flavour not in ("llamacpp", "tgi"))
     empty: Json = {"content": ""} if shape.flavour == "vllm" else {}
     for choice in answer.choices:
         if not _finishes_with_token(shape, choice):

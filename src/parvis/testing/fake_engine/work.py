@@ -123,11 +123,11 @@ async def _silence() -> None:
 
 
 async def stream(job: Job, shape: Shape, answer: Answer) -> None:
-    """Send an answer event by event, as fast as the peer reads or as slowly as ordered. Raises CutError."""
+    """Send an answer event by event behind its head, as fast as the peer reads or as slowly as ordered.
+
+    Raises CutError.
+    """
     pace = Pace(job.orders)
-    await job.out.start()
-    if job.orders.prefill_ms:
-        await asyncio.sleep(job.orders.prefill_ms / 1000)
     for event in events(shape, answer, job.orders):
         if not event.opening and pace.stops_here():
             await job.out.flush()
