@@ -1,11 +1,12 @@
 """A key whose secret was shown, and all that follows from it, worked out once; or why it opens nothing."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
 from parvis.domain.billing.transfer import tenant_account
+from parvis.domain.catalog.auto import within_reach
 from parvis.domain.catalog.model import Model
 from parvis.domain.identity.api_key import ApiKey, KeySecret
 from parvis.domain.identity.organisation import Exhaustion, Standing, Tenant
@@ -55,10 +56,23 @@ class PreparedKey:
     """Those of its subjects that have limits on rates, or on requests at a time."""
     clips: bool
     """Whether an answer is shortened when its worst case is more than is left."""
+    cache_salt: str = ""
+    """Under which engines keep what they remember of its tenant's prompts apart (`flows.caches`)."""
+    alone: bool = False
+    """Its tenant is the only one."""
+    priority: int = 0
+    """Of the tier of its contract: where requests wait, those of a higher one go first."""
 
 
 def prepare(
-    key: ApiKey, secret: KeySecret, tenant: Tenant, model_ids: frozenset[str], limits: LimitsOf = _unlimited
+    key: ApiKey,
+    secret: KeySecret,
+    tenant: Tenant,
+    model_ids: frozenset[str],
+    limits: LimitsOf = _unlimited,
+    *,
+    cache_salt: str = "",
+    alone: bool = False,
 ) -> PreparedKey:
     """Put together what holds for this key, shown with this secret, under the limits that `limits` finds."""
     ends = [end for end in (key.ends_unix_ms, secret.ends_unix_ms) if end is not None]
@@ -73,6 +87,9 @@ def prepare(
         (tenant_account(key.tenant_id), *(one for one, found in limited.items() if found.monthly is not None)),
         tuple(one for one, found in limited.items() if found.rates or found.concurrent_max is not None),
         tenant.exhaustion is not Exhaustion.REFUSE,
+        cache_salt,
+        alone,
+        max((found.priority for found in limited.values()), default=0),
     )
 
 
@@ -94,16 +111,20 @@ def networks_of(key: ApiKey, tenant: Tenant) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(networks) for networks in (tenant.addresses, key.scope.addresses) if networks)
 
 
-def reach(models: Iterable[Model], tenant: Tenant, scope: KeyScope) -> frozenset[str]:
-    """The ids of the models that both tenant and key allow and neither denies, by id or alias."""
+def reach(models: Collection[Model], tenant: Tenant, scope: KeyScope) -> frozenset[str]:
+    """The ids of the models that both tenant and key allow and neither denies, by id or alias.
+
+    An entry that chooses is among them if one of its candidates is.
+    """
     allowed = [NamePatterns(patterns) for patterns in (tenant.models_allowed, scope.models_allowed)]
     denied = [NamePatterns(patterns) for patterns in (tenant.models_denied, scope.models_denied)]
     names = {model.id: (model.id, *model.aliases) for model in models}
-    return frozenset(
+    reached = {
         model_id
         for model_id, known in names.items()
         if all(one.match(known) for one in allowed) and not any(one.match(known) for one in denied)
-    )
+    }
+    return frozenset(within_reach(models, reached))
 
 
 def doubt_of(

@@ -68,6 +68,8 @@ class Seen:
     """`[DONE]` was received."""
     tokens: int = 0
     """Of a stream: events that carry output, each one token unless the engine bundles them."""
+    first_at_s: float | None = None
+    """Of a stream: when the first of them came (`time.monotonic`)."""
     texts: dict[int, str] = field(default_factory=dict)
     """Of a stream: the output of each choice so far, reasoning and arguments of calls included."""
     replayed: bool = False
@@ -95,6 +97,7 @@ class Seen:
             text = (choice.delta.content or "") + (choice.delta.reasoning_content or "") + (choice.text or "")
             text += "".join(call.get("function", {}).get("arguments", "") for call in choice.delta.tool_calls or ())
             if text:
+                self.first_at_s = self.first_at_s or time.monotonic()
                 self.tokens += 1
                 self.texts[choice.index] = self.texts.get(choice.index, "") + text
 

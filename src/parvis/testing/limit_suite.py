@@ -29,6 +29,8 @@ SLOW = Rate(Metric.REQUESTS, Window.MINUTE, 60)
 WIDE = Limits((SLOW, Rate(Metric.OUTPUT_TOKENS, Window.DAY, 10**12)), 4, HUGE, Money(1), (1, 50, 100))
 NARROW = Limits(monthly=Money.euro(5))
 TIER = Tier("gold", "Gold", "Né à Ürümqi", WIDE, 7, HUGE)
+SOLD = replace(WIDE, priority=7)
+"""What holds for a contract of this tier."""
 OF_KEY = SubjectLimits("key:k1", "org", "limited", NARROW)
 OF_ORGANISATION = SubjectLimits("organisation:org", "org", "", Limits((SLOW,)))
 
@@ -63,10 +65,10 @@ async def a_contract_is_its_tier_but_for_what_was_agreed(store: Store) -> None:
     sold = replace(tenant, tier_id="gold", exhaustion=Exhaustion.REFUSE)
     await store.put_tenant(sold)
     assert await store.tenant("limited") == sold
-    assert await store.limits_in_force(["contract:limited", "contract:unlimited"]) == {"contract:limited": WIDE}
+    assert await store.limits_in_force(["contract:limited", "contract:unlimited"]) == {"contract:limited": SOLD}
     agreed = SubjectLimits("contract:limited", "org", "limited", NARROW)
     await store.put_limits(agreed)
-    assert await store.limits_in_force() == {"contract:limited": overlay(WIDE, NARROW)}
+    assert await store.limits_in_force() == {"contract:limited": overlay(SOLD, NARROW)}
     assert await store.limits_set(["contract:limited"]) == {"contract:limited": NARROW}
     await store.put_tenant(replace(sold, tier_id=""))
     assert await store.limits_in_force() == {"contract:limited": NARROW}
@@ -90,8 +92,9 @@ async def gateways_learn_of_every_change_of_what_is_in_force(store: Store) -> No
     assert await told_of(store.put_limits(replace(OF_KEY, limits=NO_LIMITS))) == {"key:k1": NO_LIMITS}
     tenant = await store.tenant("limited")
     assert tenant is not None
-    assert await told_of(store.put_tenant(replace(tenant, tier_id="gold"))) == {"contract:limited": WIDE}
-    assert await told_of(store.put_tier(replace(TIER, limits=NARROW))) == {"contract:limited": NARROW}
+    assert await told_of(store.put_tenant(replace(tenant, tier_id="gold"))) == {"contract:limited": SOLD}
+    narrow = replace(NARROW, priority=TIER.priority)
+    assert await told_of(store.put_tier(replace(TIER, limits=NARROW))) == {"contract:limited": narrow}
     assert await told_of(store.put_tenant(replace(tenant, tier_id=""))) == {"contract:limited": NO_LIMITS}
     agreed = SubjectLimits("contract:limited", "org", "limited", NARROW)
     assert await told_of(store.put_limits(agreed)) == {"contract:limited": NARROW}
@@ -118,7 +121,7 @@ async def who_wants_to_be_told_is_watched(store: Store) -> None:
     await store.put_tenant(replace(tenant, tier_id="gold"))
     for one in (OF_KEY, OF_ORGANISATION):
         await store.put_limits(one)
-    contract = SubjectLimits("contract:limited", "org", "limited", WIDE)
+    contract = SubjectLimits("contract:limited", "org", "limited", SOLD)
     assert sorted(await store.limits_watched(), key=lambda one: one.subject) == [contract, OF_KEY]
 
 

@@ -1,6 +1,7 @@
 """Tiers and limits: kept, told to gateways, and asked by who lends money."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, insert, literal, or_, select, true, update
@@ -190,13 +191,17 @@ def _contracts(connection: Connection, which: ColumnElement[bool]) -> dict[str, 
     """Of tenants: what their tiers say, but for what was agreed apart."""
     named = literal(subject(Level.CONTRACT, "")) + tenants.c.tenant_id
     joined = tenants.outerjoin(tiers, tenants.c.tier_id == tiers.c.tier_id)
-    columns = tenants.c.tenant_id, tiers.c.limits.label("sold"), limits.c.limits.label("agreed")
+    columns = tenants.c.tenant_id, tiers.c.limits.label("sold"), tiers.c.priority, limits.c.limits.label("agreed")
     rows = select(*columns).select_from(joined.outerjoin(limits, limits.c.subject == named)).where(which)
-    return {subject(Level.CONTRACT, row.tenant_id): _contract(row.sold, row.agreed) for row in connection.execute(rows)}
+    return {
+        subject(Level.CONTRACT, row.tenant_id): _contract(row.sold, row.priority, row.agreed)
+        for row in connection.execute(rows)
+    }
 
 
-def _contract(sold: Mapping[str, Any] | None, agreed: Mapping[str, Any] | None) -> Limits:
+def _contract(sold: Mapping[str, Any] | None, priority: int | None, agreed: Mapping[str, Any] | None) -> Limits:
     wide, own = (NO_LIMITS if said is None else read_limits(said) for said in (sold, agreed))
+    wide = replace(wide, priority=priority or 0)
     return wide if own == NO_LIMITS else overlay(wide, own)
 
 

@@ -106,6 +106,8 @@ class Limits:
     """Who reads notices is told when this much was spent in a month; nothing is refused."""
     notice_percents: tuple[int, ...] = (80, 100)
     """Shares of `monthly` at which notice is given too."""
+    priority: int = 0
+    """Of a contract: its tier's. Requests of a higher one go first where they wait."""
 
     def __post_init__(self) -> None:
         if len({(rate.metric, rate.window) for rate in self.rates}) < len(self.rates):
@@ -138,6 +140,7 @@ def overlay(wide: Limits, own: Limits) -> Limits:
         wide.monthly if own.monthly is None else own.monthly,
         wide.monthly_notice if own.monthly_notice is None else own.monthly_notice,
         own.notice_percents,
+        wide.priority,
     )
 
 
