@@ -24,7 +24,7 @@ class Heard:
     """A receiver that keeps everything."""
 
     def __init__(self) -> None:
-        self.status, self.text, self.ends = 0, b"", 0
+        self.status, self.text, self.ends, self.came = 0, b"", 0, 0
         self.failure: EngineUnavailable | None = None
 
     def head(self, status: int) -> None:

@@ -44,7 +44,7 @@ WARM_UP = {
 
 @dataclass(frozen=True)
 class Spec:
-    """What to serve. `context` is in tokens for one request; `parallel` requests run side by side."""
+    """What to serve. `context` is in tokens for one request; `parallel` requests run side by side. Port 0: any."""
 
     weights: str
     alias: str
@@ -53,6 +53,7 @@ class Spec:
     parallel: int = 8
     context: int = 8192
     threads: int = 1
+    port: int = 0
 
 
 class NotReady(Exception):
@@ -75,7 +76,7 @@ def parameters(spec: Spec) -> Any:
     settings = llama.CommonParams()
     settings.model.path = spec.weights
     settings.model_alias = {spec.alias}
-    settings.hostnames, settings.port = ["127.0.0.1"], 0
+    settings.hostnames, settings.port = ["127.0.0.1"], spec.port
     settings.api_keys = [spec.api_key]
     settings.cors_origins, settings.cors_credentials = "", False
     settings.offline, settings.ui, settings.verbosity = True, False, 0

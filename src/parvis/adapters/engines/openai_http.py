@@ -4,12 +4,15 @@ What differs between them stands in `domain.fleet.profile`; what has to be built
 """
 
 import asyncio
+from collections.abc import Collection
 
 from parvis.adapters.engines.assembly import Assembly
 from parvis.adapters.engines.embeddings import EmbeddingAnswer
 from parvis.adapters.engines.own_count import Count
+from parvis.adapters.engines.probing import Prober
 from parvis.adapters.engines.relay import Outlet, Passing, StreamRelay, answer_id
 from parvis.adapters.engines.shaping import engine_json
+from parvis.adapters.engines.stalls import Stalls
 from parvis.adapters.engines.tokenizer import Tokenizer
 from parvis.adapters.engines.tool_calls import ToolCalls
 from parvis.adapters.engines.upstream import Unheard, UpstreamConnection, Upstreams
@@ -32,6 +35,8 @@ class HttpEngine:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._upstreams = Upstreams(loop)
         self.tokenizer = Tokenizer(self._upstreams)
+        self.prober = Prober(self._upstreams)
+        self.stalls = Stalls(self._upstreams)
 
     async def start(self, job: Job, sink: Sink) -> Answer:
         """See `flows.ports.Engine`."""
@@ -63,6 +68,10 @@ class HttpEngine:
 
     async def _count(self, job: Job, text: str) -> int | None:
         return await self.tokenizer.count(job.replica, job.model.engine_model, text)
+
+    def keep(self, replica_ids: Collection[str]) -> None:
+        """Let go of what leads to other replicas."""
+        self._upstreams.keep(replica_ids)
 
     async def renew(self) -> None:
         """Read the TLS files of all engines anew, for connections to come. Never raises: the log tells."""

@@ -19,7 +19,7 @@ from parvis.adapters.engines.own_count import (
     with_thoughts_apart,
 )
 from parvis.adapters.engines.refusals import broken, refusal
-from parvis.adapters.engines.upstream import UpstreamConnection
+from parvis.adapters.engines.upstream import Stalled, UpstreamConnection
 from parvis.core.errors import EngineUnavailable, Failure
 from parvis.core.tokens import TokenCount
 from parvis.domain.catalog.model import Capability
@@ -134,6 +134,7 @@ class StreamRelay:
         self._done_seen = False
         self._created = 0
         self._counts = Counts(job.request.choices, job.request.prompts, ceiling_of(job))
+        self._streams = job.request.stream
         self._learns = job.request.stream and job.request.choices == 1 and not outlet.holds_back
         self._plain: PlainEvent | None = None
 
@@ -144,8 +145,16 @@ class StreamRelay:
             self._count_delivered()
         return self._delivery
 
+    @property
+    def came(self) -> int:
+        """Pieces of text that came; negative while the caller has nothing, so that another replica may be tried."""
+        return self._counts.came if self._first.done() else -1
+
     async def first_event(self) -> None:
-        """Return at the first whole event. Raises what `Engine.start` raises."""
+        """Return at the first whole event, or at the end of an answer that is handed over whole.
+
+        Raises what `Engine.start` raises.
+        """
         await self._first
 
     async def done(self) -> Delivery:
@@ -203,8 +212,12 @@ class StreamRelay:
     def complete(self) -> None:
         if self._status != 200:  # noqa: PLR2004 - the protocol's word for good
             self._refuse(refusal(self._status, self._rest, self._job))
+        elif self._done_seen:
+            self._finish(Outcome.COMPLETED)
+        elif self._streams:
+            self._finish(Outcome.ENGINE_BROKE)
         else:
-            self._finish(Outcome.COMPLETED if self._done_seen else Outcome.ENGINE_BROKE)
+            self._refuse(EngineUnavailable("The engine stopped before its answer was whole. Try again."))
 
     def lost(self, failure: EngineUnavailable) -> None:
         if self._done_seen:
@@ -212,6 +225,8 @@ class StreamRelay:
         elif not self._first.done():
             self._refuse(failure)
         else:
+            if isinstance(failure, Stalled):
+                self._delivery.error = str(failure)
             self._finish(Outcome.ENGINE_BROKE)
 
     # Events
@@ -239,7 +254,7 @@ class StreamRelay:
             self._break(broken_by)
         elif self._counts.too_many():
             self._end_at_limit()
-        elif not self._first.done():
+        elif self._streams and not self._first.done():
             self._first.set_result(None)
 
     def _event(self, payload: bytes) -> bytes | str:
@@ -276,7 +291,7 @@ class StreamRelay:
         self._sink.events(data)
         if self._outlet.holds_back:
             self._count_delivered()
-        if not self._first.done():
+        if self._streams and not self._first.done():
             self._first.set_result(None)
 
     def _count_delivered(self) -> None:

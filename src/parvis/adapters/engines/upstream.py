@@ -4,6 +4,7 @@ import asyncio
 import logging
 import ssl
 from collections import deque
+from collections.abc import Collection
 from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
@@ -29,8 +30,16 @@ class Unheard(EngineUnavailable):
     """The connection ended before any byte of a response: it may have been closed before the request was read."""
 
 
+class Stalled(EngineUnavailable):
+    """An answer that had begun did not go on, so that we stopped waiting for it."""
+
+
 class Receiver(Protocol):
     """Who gets a response. Called from the loop's thread, in this order, `lost` instead of `complete` on failure."""
+
+    @property
+    def came(self) -> int:
+        """Grows while an answer that the caller has the beginning of goes on; negative before its beginning."""
 
     def head(self, status: int) -> None: ...
 
@@ -51,20 +60,24 @@ class UpstreamConnection(asyncio.Protocol):
         "_held",
         "_parser",
         "_pool",
-        "_receiver",
         "_transport",
         "closed",
+        "paused",
+        "receiver",
         "single_use",
     )
 
     def __init__(self, pool: "UpstreamPool") -> None:
         self.closed = False
+        self.paused = False
+        """Nobody reads now, because the client of the answer is slow."""
         self.single_use = False
         self._heard = False
         self._between_chunks = self._chunk_ended = False
         self._held = b""
         self._pool = pool
-        self._receiver: Receiver | None = None
+        self.receiver: Receiver | None = None
+        """Who waits for a response, if anybody does."""
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
 
@@ -74,37 +87,47 @@ class UpstreamConnection(asyncio.Protocol):
 
     def send(self, receiver: Receiver, data: bytes) -> None:
         """Send one request; its response goes to the receiver."""
-        self._receiver = receiver
+        self.receiver = receiver
         self._heard = False
         if self._transport is not None:
             self._transport.write(data)
 
     def pause(self) -> None:
         if self._transport is not None and not self.closed:
+            self.paused = True
             self._transport.pause_reading()
 
     def resume(self) -> None:
         if self._transport is not None and not self.closed:
+            self.paused = False
             self._transport.resume_reading()
 
     def abort(self) -> None:
         """Close now: the engine sees that nobody listens any more. The receiver hears nothing more."""
-        self._receiver = None
+        self.receiver = None
         self.closed = True
         if self._transport is not None:
             self._transport.abort()
+
+    def give_up(self, failure: EngineUnavailable) -> None:
+        """Close now, and let the receiver know why."""
+        receiver = self.receiver
+        self.abort()
+        if receiver is not None:
+            receiver.lost(failure)
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports have the methods, and not the base class.
         self._transport = cast("asyncio.Transport", transport)
+        self._pool.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         if self._between_chunks and (chunk := _one_chunk(data)):
             # The parser need not see it: it stands between two chunks before and after.
-            if self._receiver is not None:
-                self._receiver.body(chunk)
+            if self.receiver is not None:
+                self.receiver.body(chunk)
             return
         self._heard = True
         try:
@@ -114,22 +137,23 @@ class UpstreamConnection(asyncio.Protocol):
         self._between_chunks = self._chunk_ended and data.endswith(b"\r\n")
         if self._held:
             data, self._held = self._held, b""
-            if self._receiver is not None:
-                self._receiver.body(data)
+            if self.receiver is not None:
+                self.receiver.body(data)
 
     def eof_received(self) -> bool:
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._pool.connections.discard(self)
         self._fail(exc)
 
     # httptools
 
     def on_headers_complete(self) -> None:
-        if self._receiver is None:
+        if self.receiver is None:
             self._fail()
         else:
-            self._receiver.head(self._parser.get_status_code())
+            self.receiver.head(self._parser.get_status_code())
 
     def on_chunk_header(self) -> None:
         self._chunk_ended = False
@@ -146,7 +170,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._held:
             self._hand_over()
         # `should_keep_alive` is right only inside this callback.
-        receiver, self._receiver = self._receiver, None
+        receiver, self.receiver = self.receiver, None
         if self._parser.should_keep_alive() and not (self.closed or self.single_use):
             self.resume()  # a slow client of this answer must not hold up the next
             self._pool.give_back(self)
@@ -159,14 +183,14 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _hand_over(self) -> None:
         data, self._held = self._held, b""
-        if self._receiver is not None:
-            self._receiver.body(data)
+        if self.receiver is not None:
+            self.receiver.body(data)
 
     def _fail(self, cause: Exception | None = None) -> None:
         if self._held:
             self._hand_over()
         self.closed = True
-        receiver, self._receiver = self._receiver, None
+        receiver, self.receiver = self.receiver, None
         self._pool.forget(self)
         if self._transport is not None:
             self._transport.abort()
@@ -206,6 +230,8 @@ class UpstreamPool:
         self._complaint = ("", 0.0)
         self.loop = loop
         self._heads: dict[tuple[bytes, str], bytes] = {}
+        self.connections: set[UpstreamConnection] = set()
+        """All that are open, those that serve somebody included."""
         self._idle: deque[UpstreamConnection] = deque()
         self._idle_max = IDLE_MAX
 
@@ -314,6 +340,20 @@ class Upstreams:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._pools: dict[str, UpstreamPool] = {}
+        self._left: list[UpstreamPool] = []
+
+    @property
+    def pools(self) -> list[UpstreamPool]:
+        """Of all replicas, and what is still open to where they were before."""
+        self._left = [pool for pool in self._left if pool.connections]
+        return [*self._pools.values(), *self._left]
+
+    def keep(self, replica_ids: Collection[str]) -> None:
+        """No others are used any more: what is idle there is closed now, the rest when it has done."""
+        for replica_id in self._pools.keys() - replica_ids:
+            pool = self._pools.pop(replica_id)
+            pool.close()
+            self._left.append(pool)
 
     def pool(self, replica: Replica) -> UpstreamPool:
         pool = self._pools.get(replica.replica_id)
@@ -328,6 +368,7 @@ class Upstreams:
             return pool
         if pool is not None:
             pool.close()
+            self._left.append(pool)
         pool = self._pools[replica.replica_id] = UpstreamPool(replica, self._loop)
         return pool
 

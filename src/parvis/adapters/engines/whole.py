@@ -53,6 +53,11 @@ class WholeAnswer:
         self._bytes = 0
         self._end: asyncio.Future[None] = connection.new_future()
 
+    @property
+    def came(self) -> int:
+        """Nothing, as long as anybody could ask."""
+        return -1
+
     async def first_event(self) -> None:
         """Return when the answer is there. Raises what `Engine.start` raises."""
         await self._end
