@@ -16,7 +16,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from parvis.core.errors import Misconfigured
-from parvis.domain.fleet.replica import EngineKind, TlsFiles
+from parvis.domain.fleet.deployment import REPLICAS_MAX
+from parvis.domain.fleet.fair_queue import Bounds
+from parvis.domain.fleet.replica import CacheSharing, EngineKind, TlsFiles
+from parvis.domain.fleet.routing import Weights
 
 FILE = "parvis.toml"
 _OUTSIDE = ("PARVIS_HOME", "PARVIS_URL", "PARVIS_CA", "PARVIS_TOKEN_FILE")
@@ -160,6 +163,72 @@ class Holding(Struct, frozen=True, forbid_unknown_fields=True):
     """What the first tenant may spend, said before the first start; without it there is no limit."""
 
 
+class Auto(Struct, frozen=True, forbid_unknown_fields=True):
+    """How `auto` entries of the catalogue judge requests. Which entries there are, the database knows."""
+
+    scorer: str = ""
+    """`MODULE:FUNCTION`, installed beside Parvis: how hard a task is. Empty: `domain.catalog.difficulty`."""
+
+
+_Weight = Annotated[float, Meta(ge=0, le=100)]
+_USUAL = Weights()
+
+
+class Routing(Struct, frozen=True, forbid_unknown_fields=True):
+    """How much each score counts when a replica is chosen, and where affinity ends. See docs/reference/routing.md."""
+
+    load: Annotated[float, Meta(gt=0, le=100)] = _USUAL.load
+    prefix: _Weight = _USUAL.prefix
+    latency: _Weight = _USUAL.latency
+    weight: _Weight = _USUAL.weight
+    cost: _Weight = _USUAL.cost
+    affinity_load_max: Annotated[float, Meta(ge=1, le=100)] = _USUAL.affinity_load_max
+    affinity_fill: Annotated[float, Meta(ge=0, le=1)] = _USUAL.affinity_fill
+    index_mb: Annotated[int, Meta(ge=0, le=1024)] = 64
+    """Memory of a gateway for which replica has read what; 0: none, and no affinity."""
+    stall_s_max: Annotated[int, Meta(ge=1, le=3600)] = 60
+    """For how long an engine may let an answer wait that it has begun."""
+
+    @property
+    def weights(self) -> Weights:
+        """As routing reads them."""
+        return Weights(
+            self.load,
+            self.prefix,
+            self.latency,
+            self.weight,
+            self.cost,
+            self.affinity_load_max,
+            self.affinity_fill,
+        )
+
+
+class Ray(Struct, frozen=True, forbid_unknown_fields=True):
+    """The Ray cluster on which deployments of the source `ray` run."""
+
+    address: str = ""
+    """As Ray knows it: `HOST:PORT` of its head, `auto` on one of its machines, or `ray://HOST:PORT`. Empty: none."""
+    name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")] = "parvis"
+    """Marks what is ours there. Two services that share a cluster need two names."""
+
+
+_ROOM = Bounds()
+
+
+class Queue(Struct, frozen=True, forbid_unknown_fields=True):
+    """How much may wait for each pool at one gateway, and for how long. See docs/reference/queue.md."""
+
+    waiting_max: Annotated[int, Meta(ge=1, le=1 << 20)] = _ROOM.waiting_max
+    waiting_per_tenant_max: Annotated[int, Meta(ge=1, le=1 << 20)] = _ROOM.per_tenant_max
+    wait_s_max: Annotated[int, Meta(ge=1, le=600)] = int(_ROOM.wait_s_max)
+
+    @property
+    def bounds(self) -> Bounds:
+        """As a queue reads them."""
+        per_tenant_max = min(self.waiting_per_tenant_max, self.waiting_max)
+        return Bounds(self.waiting_max, per_tenant_max, wait_s_max=self.wait_s_max)
+
+
 class EngineSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """One engine: a server by address, or weights that Parvis serves itself with llama.cpp."""
 
@@ -173,11 +242,17 @@ class EngineSettings(Struct, frozen=True, forbid_unknown_fields=True):
     tls_key: str = ""
     """With `tls_cert`: how we prove who we are to servers that ask."""
     tls_min: Literal["1.2", "1.3"] = "1.3"
+    slots: Annotated[int, Meta(ge=0, le=4096)] = 0
+    """Requests side by side at which each of `addresses` is fastest; more wait in our queue. 0: nothing waits."""
     api_key_file: str = ""
+    cache: CacheSharing = CacheSharing.TENANT
+    """Whose prompts a request may find in its prefix cache (docs/adr/0017)."""
     engine_model: str = ""
     """What the server calls the model, when it is not `model`."""
     weights: str = ""
     """`builtin:NAME` or the path of a GGUF file."""
+    replicas: Annotated[int, Meta(ge=1, le=REPLICAS_MAX)] = 1
+    """Processes that serve the weights; they share them in memory."""
     embedding: bool = False
     parallel: Annotated[int, Meta(ge=1, le=256)] = 8
     context_tokens: Annotated[int, Meta(ge=64, le=1 << 22)] = 4096
@@ -213,6 +288,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     limits: RateLimits = RateLimits()
     money: Holding = Holding()
     link: Link = Link()
+    auto: Auto = Auto()
+    ray: Ray = Ray()
+    routing: Routing = Routing()
+    queue: Queue = Queue()
     engines: dict[str, EngineSettings] = msgspec.field(default_factory=_builtin_engines)
 
     @property

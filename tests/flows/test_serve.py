@@ -62,6 +62,8 @@ class Client:
 
     async def drained(self) -> None: ...
 
+    def chosen(self, model_id: str, why: str) -> None: ...
+
     def admitted(self, hold: Hold) -> None:
         self.hold = hold
 

@@ -13,8 +13,8 @@ from parvis.domain.quota.slices import Returned, Trade, Unused, Want, limited, r
 from parvis.flows.limit_texts import duration
 from parvis.flows.ports import Passage, RateState
 from parvis.flows.throttle import LeasedThrottle
+from parvis.flows.virtual_time import VirtualLoop
 from parvis.testing.rate_histories import EPOCH_MS, SqlOwner
-from parvis.testing.virtual_time import VirtualLoop
 
 ONE = Amounts(1, 10, 10)
 KEY = ("tenant:t", "key:k")

@@ -13,7 +13,9 @@ from parvis.core.money import Money
 from parvis.core.tokens import TokenCount
 from parvis.domain.billing.price import PriceList
 from parvis.domain.catalog.model import Capability, Model
+from parvis.domain.fleet.ask import Ask
 from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState
+from parvis.domain.fleet.seat import Placement
 from parvis.domain.identity.api_key import ApiKey
 from parvis.domain.metering.records import Marked, Operation, Outcome, Record, Settled, Started
 from parvis.domain.quota.admission import WorstCase
@@ -65,6 +67,8 @@ class Client:
         return self.flushed_now
 
     async def drained(self) -> None: ...
+
+    def chosen(self, model_id: str, why: str) -> None: ...
 
     def admitted(self, hold: Hold) -> None: ...
 
@@ -142,6 +146,12 @@ def trail_of(house: House, client: Client, *, stream: bool = True) -> Trail:
     return Trail(house, request, client, KEY, MODEL, PRICES, HOLD)
 
 
+def placed(house: House) -> Placement:
+    placement = house.fleet.place_now(Ask("e"))
+    assert placement is not None
+    return placement
+
+
 async def marked(written: Callable[[], list[Record]]) -> list[Record]:
     """The marks, once the journal has looked at the request's progress several times."""
     await asyncio.sleep(0.35)
@@ -150,7 +160,7 @@ async def marked(written: Callable[[], list[Record]]) -> list[Record]:
 
 async def test_a_request_is_written_down_before_it_leaves(house: House, written: Callable[[], list[Record]]) -> None:
     trail = trail_of(house, Client())
-    trail.start(house.fleet.pick("e", frozenset()))
+    trail.start(placed(house))
     [record] = written()
     assert isinstance(record, Started)
     assert (record.request_id, record.tenant_id, record.key_id, record.model_id) == ("req_1", "t", "k1", "m")
@@ -161,7 +171,7 @@ async def test_a_request_is_written_down_before_it_leaves(house: House, written:
 async def test_a_mark_counts_what_has_left_and_nothing_else(house: House, written: Callable[[], list[Record]]) -> None:
     client, answer = Client(), Running()
     trail = trail_of(house, client)
-    trail.start(REPLICAS[0])
+    trail.start(placed(house))
     assert await marked(written) == []
     client.flushed_now = False
     trail.first_byte(answer)
@@ -176,7 +186,7 @@ async def test_a_mark_says_the_whole_cost_even_above_the_hold(
 ) -> None:
     answer = Running()
     trail = trail_of(house, Client())
-    trail.start(REPLICAS[0])
+    trail.start(placed(house))
     trail.first_byte(answer)
     answer.delivery.tokens = TokenCount(output=7)
     assert await marked(written) == [Marked("req_1", TokenCount(output=7), 70)]
@@ -184,14 +194,14 @@ async def test_a_mark_says_the_whole_cost_even_above_the_hold(
 
 async def test_a_whole_answer_is_not_marked(house: House, written: Callable[[], list[Record]]) -> None:
     trail = trail_of(house, Client(), stream=False)
-    trail.start(REPLICAS[0])
+    trail.start(placed(house))
     trail.first_byte(Running())
     assert await marked(written) == []
 
 
 async def test_the_end_has_its_times_and_its_money(house: House, written: Callable[[], list[Record]]) -> None:
     trail = trail_of(house, Client())
-    trail.start(REPLICAS[0])
+    trail.start(placed(house))
     trail.first_byte(Running())
     await trail.settle(Delivery(TokenCount(output=7), estimated=True), HELD, Money(20))
     assert written()[-1] == Settled("req_1", Outcome.COMPLETED, TokenCount(output=7), True, 50, 20, 125, 250)  # noqa: FBT003 - estimated
@@ -209,7 +219,7 @@ async def test_a_request_that_failed_ends_at_no_cost(
     house: House, written: Callable[[], list[Record]], failure: Failure, outcome: Outcome
 ) -> None:
     trail = trail_of(house, Client())
-    trail.start(REPLICAS[0])
+    trail.start(placed(house))
     await trail.void(failure)
     await trail.void(failure)
     ends = [record for record in written() if isinstance(record, Settled)]
@@ -227,7 +237,7 @@ async def test_a_place_is_given_back_once(house: House) -> None:
     trail = trail_of(house, Client())
     fleet = house.fleet
     assert isinstance(fleet, LocalFleet)
-    trail.start(fleet.pick("e", frozenset()))
+    trail.start(placed(house))
     assert fleet.in_flight == 1
     trail.release()
     trail.release()

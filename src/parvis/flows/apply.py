@@ -18,22 +18,26 @@ from parvis.flows import catalogue
 from parvis.flows.apply_acts import Bench, Made
 from parvis.flows.apply_record import action_of, place_of_change
 from parvis.flows.declared import present, settled
+from parvis.flows.deployments import NO_DEPOT, Depot
 from parvis.flows.keys import Mint
 from parvis.flows.organisations import default_project_id
 from parvis.flows.store import Store
 from parvis.flows.witness import Witness
 
 _BEFORE_MODELS = (Kind.TIER, Kind.ORGANISATION, Kind.TENANT, Kind.PROJECT)
+_NO_CUSTOMERS = (Kind.TIER, Kind.DEPLOYMENT)
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What a file says. Sheets name tiers, organisations, tenants, projects, keys, people and grants."""
+    """What a file says. Sheets name tiers, organisations, tenants, projects, deployments, keys, people and grants."""
 
     sheets: tuple[Sheet, ...] = ()
     models: tuple[Model, ...] = ()
     prices: tuple[PriceList, ...] = ()
     owned: tuple[Kind, ...] = ()
+    depot: Depot = NO_DEPOT
+    """Who knows whether the machines can serve what it deploys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,8 @@ async def difference(store: Store, mint: Mint, wanted: Declaration, *, prune: bo
     """What must happen, in the order in which it will. Raises BadRequest and Conflict for what cannot."""
     models = await catalogue.apply(store, wanted.models, mint.clock, dry_run=True)
     prices = await _prices(store, wanted.prices)
-    here = await present(store, mint.clock, {sheet.path[0] for sheet in wanted.sheets if sheet.kind is not Kind.TIER})
+    customers = {sheet.path[0] for sheet in wanted.sheets if sheet.kind not in _NO_CUSTOMERS}
+    here = await present(store, mint.clock, customers)
     known = {model.id: model for model in [*await store.models(), *wanted.models]}
     said = settled(wanted.sheets, here, known.values())
     changes = [change for change in plan(here, said, wanted.owned if prune else ()) if not _is_default(change)]
@@ -77,7 +82,7 @@ async def apply(
     changes = await difference(store, mint, wanted, prune=prune)
     if hidden := [c for c in changes if c.sign is Sign.ADD and c.kind in (Kind.KEY, Kind.INVITATION)]:
         _demand_shown(hidden, show_secrets=show_secrets)
-    bench = Bench(store, mint, actor, wanted.models, wanted.prices)
+    bench = Bench(store, mint, actor, wanted.models, wanted.prices, wanted.depot)
     try:
         for change in changes:
             if change.sign is not Sign.SAME:

@@ -8,6 +8,7 @@ from parvis.core.money import Money
 from parvis.core.secret import Secret
 from parvis.domain.billing.price import PriceList
 from parvis.domain.catalog.model import Model
+from parvis.domain.fleet.deployment import Deployment
 from parvis.domain.identity.api_key import ApiKey
 from parvis.domain.identity.changes import Change, Kind, Sign
 from parvis.domain.identity.organisation import Exhaustion, Standing
@@ -21,6 +22,7 @@ from parvis.domain.quota.limit import NO_LIMITS, Tier
 from parvis.domain.quota.limit_words import of_words
 from parvis.flows import catalogue, grants, limits, organisations
 from parvis.flows.declared import limits_named
+from parvis.flows.deployments import Depot, Yard, change_deployment, create_deployment, revised
 from parvis.flows.invitations import invite
 from parvis.flows.keys import KeyTerms, Mint, change_key, create_key, revoke_key, tenant_named
 from parvis.flows.organisations import Office, TenantChange
@@ -41,12 +43,19 @@ class Bench:
     """Makes one change after another."""
 
     def __init__(
-        self, store: Store, mint: Mint, actor: Principal, models: Sequence[Model], prices: Sequence[PriceList]
+        self,
+        store: Store,
+        mint: Mint,
+        actor: Principal,
+        models: Sequence[Model],
+        prices: Sequence[PriceList],
+        depot: Depot,
     ) -> None:
         self._store = store
         self._mint = mint
         self._actor = actor
         self._office = Office(store, mint.clock, mint.randomness)
+        self._yard = Yard(store, mint.clock, depot)
         self._models = {model.id: model for model in models}
         self._prices = {(one.version, one.model_id): one for one in prices}
         self.made: list[Made] = []
@@ -63,6 +72,7 @@ class Bench:
             Kind.PROJECT: self._project,
             Kind.MODEL: self._model,
             Kind.PRICE: self._price,
+            Kind.DEPLOYMENT: self._deployment,
             Kind.KEY: self._key,
             Kind.PERSON: self._person,
             Kind.INVITATION: self._invitation,
@@ -99,6 +109,14 @@ class Bench:
 
     async def _price(self, change: Change) -> None:
         await catalogue.add_prices(self._store, self._prices[(change.path[0], change.path[1])])
+
+    async def _deployment(self, change: Change) -> None:
+        [deployment_id] = change.path
+        if change.sign is Sign.ADD:
+            new = Deployment(deployment_id=deployment_id, pool="")
+            await create_deployment(self._yard, revised(new, change.after))
+        else:
+            await change_deployment(self._yard, deployment_id, lambda before: revised(before, change.after))
 
     async def _organisation(self, change: Change) -> None:
         [organisation_id], said = change.path, _Said(change)

@@ -10,6 +10,7 @@ _OBJECTS = {
     Kind.PROJECT: "project",
     Kind.MODEL: "model",
     Kind.PRICE: "price_list",
+    Kind.DEPLOYMENT: "deployment",
     Kind.PERSON: "user",
     Kind.GRANT: "role.assignment",
     Kind.KEY: "api_key",
@@ -23,7 +24,7 @@ _OTHERWISE = {
     (Kind.PROJECT, Sign.REMOVE): "project.archived",
 }
 """What pruning does to tenants and projects can be undone."""
-_NOBODYS = (Kind.TIER, Kind.MODEL, Kind.PRICE)
+_NOBODYS = (Kind.TIER, Kind.MODEL, Kind.PRICE, Kind.DEPLOYMENT)
 _IN_A_TENANT = (Kind.TENANT, Kind.PROJECT, Kind.KEY)
 
 

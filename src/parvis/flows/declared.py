@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from parvis.core.clock import Clock
 from parvis.core.errors import BadRequest, Conflict
 from parvis.domain.catalog.model import Model
+from parvis.domain.fleet.deployment import Deployment
 from parvis.domain.identity.api_key import ApiKey
 from parvis.domain.identity.changes import Kind, Path, Sheet, twins
 from parvis.domain.identity.organisation import Organisation, Project, Standing, Tenant
@@ -14,6 +15,7 @@ from parvis.domain.identity.person import Person, Realm, same_email
 from parvis.domain.identity.role import Grant
 from parvis.domain.quota.limit import NO_LIMITS, Level, Tier, subject
 from parvis.domain.quota.limit_words import euro_text, in_words
+from parvis.flows.deployments import facts_of
 from parvis.flows.store import Store
 
 BY_OPENID = "openid"
@@ -24,7 +26,7 @@ _LISTS = {
 
 
 async def present(store: Store, clock: Clock, organisation_ids: Collection[str]) -> list[Sheet]:
-    """All that lies in these organisations, and all tiers. Nothing that was removed or revoked is there."""
+    """All that lies in these organisations, all tiers, all deployments. Nothing that was removed or revoked is."""
     tenants = [tenant for tenant in await store.tenants() if tenant.organisation_id in organisation_ids]
     sheets = [_of_organisation(o) for o in await store.organisations() if o.organisation_id in organisation_ids]
     sheets += [_of_tenant(tenant) for tenant in tenants]
@@ -36,7 +38,8 @@ async def present(store: Store, clock: Clock, organisation_ids: Collection[str])
     sheets = await _with_limits(store, sheets)
     for organisation_id in sorted(organisation_ids):
         sheets += await _of_people(store, clock, organisation_id)
-    return [*map(_of_tier, await store.tiers()), *sheets]
+    deployments = map(_of_deployment, (await store.fleet_wanted()).deployments)
+    return [*map(_of_tier, await store.tiers()), *deployments, *sheets]
 
 
 def settled(wanted: Sequence[Sheet], here: Sequence[Sheet], models: Iterable[Model]) -> list[Sheet]:
@@ -110,6 +113,10 @@ def _of_tier(one: Tier) -> Sheet:
         "limits": in_words(one.limits),
     }
     return Sheet(Kind.TIER, (one.tier_id,), facts, one.tier_id)
+
+
+def _of_deployment(one: Deployment) -> Sheet:
+    return Sheet(Kind.DEPLOYMENT, (one.deployment_id,), facts_of(one), one.deployment_id)
 
 
 async def _with_limits(store: Store, sheets: Sequence[Sheet]) -> list[Sheet]:

@@ -11,12 +11,14 @@ from parvis.core.errors import NotAuthenticated, Unavailable
 from parvis.core.ids import Randomness
 from parvis.core.secret import Secret
 from parvis.domain.billing.price import PriceList, price_in_force
+from parvis.domain.catalog.auto import furnished
 from parvis.domain.catalog.model import LISTED, Model, name_table
 from parvis.domain.identity.api_key import ApiKey, KeySecret, secret_digest, secret_matched
 from parvis.domain.identity.key_text import ID_CHARS, SECRET_CHARS, KeyText, read_key
 from parvis.domain.identity.organisation import Tenant
 from parvis.domain.identity.scope import KeyScope
 from parvis.domain.quota.limit import Limits
+from parvis.flows.caches import tenant_salt
 from parvis.flows.ports import KeyBook, KeyUse, LimitBook, Snapshot, TenantBook
 from parvis.flows.prepared import Doubt, PreparedKey, doubt_of, prepare, reach, within
 from parvis.flows.proofs import Proofs
@@ -70,7 +72,7 @@ class SnapshotDirectory:
         """Replace all that is known. The books may change later; `forget` tells of what."""
         self._pepper = snapshot.pepper
         self._keys, self._tenants, self._limits = snapshot.keys, snapshot.tenants, snapshot.limits
-        self._models = name_table(list(snapshot.models))
+        self._models = name_table(furnished(snapshot.models))
         self._lists = list(snapshot.prices)
         self._find_prices(self._clock.unix_ms())
         self.forget(None)
@@ -134,7 +136,15 @@ class SnapshotDirectory:
             doubt = stranger if text is not None else Doubt.MALFORMED
         if doubt is not None or secret is None or tenant is None:
             raise _refusal(doubt or Doubt.ENDED, text)
-        return prepare(key, secret, tenant, self._reach(tenant, key.scope), self._limits.get)
+        return prepare(
+            key,
+            secret,
+            tenant,
+            self._reach(tenant, key.scope),
+            self._limits.get,
+            cache_salt=tenant_salt(self._pepper, key.tenant_id),
+            alone=len(self._tenants) <= 1,
+        )
 
     def limits(self, subject: str) -> Limits | None:
         """Those in force; None where there are none."""

@@ -60,10 +60,21 @@ class Estimate:
 async def offers_to(store: CatalogueStore, tenant: Tenant, now_unix_ms: int, scope: KeyScope = ANYTHING) -> list[Offer]:
     """The models that a tenant (or one of its keys) may use and that have a price, sorted by id."""
     lists = await store.prices()
-    listed = [model for model in await store.models() if model.state in LISTED]
-    reached = reach(listed, tenant, scope)
-    priced = [(model, price_in_force(lists, model.id, now_unix_ms)) for model in listed if model.id in reached]
+    reached = [model for model in await _reached(store, tenant, scope) if model.auto is None]
+    priced = [(model, price_in_force(lists, model.id, now_unix_ms)) for model in reached]
     return sorted((Offer(model, prices) for model, prices in priced if prices is not None), key=lambda o: o.model.id)
+
+
+async def auto_entry(store: CatalogueStore, tenant: Tenant, scope: KeyScope, name: str) -> Model | None:
+    """The entry of this id or alias, if it is one that chooses and that a tenant (or one of its keys) may use."""
+    reached = await _reached(store, tenant, scope)
+    return next((one for one in reached if one.auto is not None and name in (one.id, *one.aliases)), None)
+
+
+async def _reached(store: CatalogueStore, tenant: Tenant, scope: KeyScope) -> list[Model]:
+    listed = [model for model in await store.models() if model.state in LISTED]
+    ids = reach(listed, tenant, scope)
+    return [model for model in listed if model.id in ids]
 
 
 async def estimate(offers: Sequence[Offer], asked: Question, count: Count) -> Estimate:

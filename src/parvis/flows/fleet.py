@@ -1,44 +1,264 @@
-"""The replicas that this gateway may use, and how many requests it has on each."""
+"""The replicas that this gateway may use: it owns their seats, and `domain.fleet.routing` decides among them."""
 
-from collections import Counter
+import os
+from collections.abc import Iterator, Mapping, Sequence
 
+from parvis.core.clock import Clock, SystemClock
 from parvis.core.errors import EngineUnavailable
-from parvis.domain.fleet.replica import Replica
-from parvis.domain.fleet.routing import eligible, pick
+from parvis.domain.fleet.ask import Ask, Ending
+from parvis.domain.fleet.explained import Explained, explain
+from parvis.domain.fleet.fair_queue import Bounds
+from parvis.domain.fleet.prefix import PrefixIndex, read_prompt, secret_of
+from parvis.domain.fleet.replica import Replica, ReplicaState
+from parvis.domain.fleet.routing import ALONE, NOBODY, NOTHING_KNOWN, Choice, Known, Weights, barred_by, compare, pick
+from parvis.domain.fleet.seat import NO_SLOTS, Placement, Seat
+from parvis.flows.decisions import Decisions
+from parvis.flows.ports import Sink
+from parvis.flows.standing import Standing
+from parvis.flows.waiting import WaitingRoom
+
+ATTEMPTS_MAX = 3
+"""Replicas tried for one request, all before its first byte."""
+NUMBERS = (1 << 16) - 1
+"""Of replicas in the index: after so many others one comes back, and what is left of the old one is long gone."""
+NOTHING_FOUND: Mapping[int, int] = {}
+_RUNNING = frozenset({ReplicaState.READY, ReplicaState.CORDONED, ReplicaState.DRAINING})
+
+
+class _Pool:
+    """The seats of one pool; the order in which equals are preferred goes round."""
+
+    __slots__ = ("only", "replicas", "seats", "turn")
+
+    def __init__(self, seats: list[Seat]) -> None:
+        self.seats = seats
+        self.only = len(seats) == 1
+        self.replicas = tuple(seat.replica for seat in seats)
+        self.turn = 0
+        """Where in `replicas` the first of `seats` is."""
+
+    def rotate(self) -> None:
+        """Another one is first."""
+        self.seats.append(self.seats.pop(0))
+        self.turn = (self.turn + 1) % len(self.replicas)
 
 
 class LocalFleet:
-    """The `Fleet` of a gateway: it owns the counts, `domain.fleet.routing` decides."""
+    """The `Fleet` of a gateway."""
 
-    def __init__(self) -> None:
-        self._known: frozenset[str] = frozenset()
-        self._by_engine: dict[str, list[Replica]] = {}
-        self._in_flight: Counter[str] = Counter()
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        weights: Weights | None = None,
+        *,
+        standing: Standing | None = None,
+        bounds: Bounds | None = None,
+        index_bytes: int = 64_000_000,
+        salt: bytes = b"",
+    ) -> None:
+        """Without a standing all seats stay as they are; without a salt nobody can foretell the prompts' hashes."""
+        self._clock = clock or SystemClock()
+        self._weights = weights or Weights()
+        self._standing = standing
+        self._salt = salt or os.urandom(16)
+        self._index: PrefixIndex | None = None
+        self._index_bytes = index_bytes
+        self._numbers = 0
+        self._shares: Mapping[str, int] = {}
+        self._seats: dict[str, Seat] = {}
+        self._pools: dict[str, _Pool] = {}
+        self._in_flight = 0
+        self._decisions = Decisions()
+        self.room = WaitingRoom(self._place, self.release, self._clock, bounds)
+
+    def renew(self, weights: Weights, bounds: Bounds | None = None) -> None:
+        """From now on these hold, for those that wait too."""
+        self._weights = weights
+        for pool in self._pools.values():
+            compare(pool.seats, weights)
+        if bounds is not None:
+            self.room.renew(bounds)
+
+    # What it is told
 
     def load(self, replicas: tuple[Replica, ...]) -> None:
-        """Replace the list; requests under way keep their guard by the replica's id."""
-        self._known = frozenset(replica.replica_id for replica in replicas)
-        engines = {replica.engine for replica in replicas}
-        self._by_engine = {engine: eligible(replicas, engine) for engine in engines}
+        """Replace the list; requests under way keep their guard by their seat."""
+        before, self._seats = self._seats, {}
+        pools: dict[str, list[Seat]] = {}
+        for replica in replicas:
+            seat = self._seated(before.get(replica.replica_id), replica)
+            self._seats[replica.replica_id] = seat
+            pools.setdefault(replica.engine, []).append(seat)
+        self._pools = {pool: _Pool(seats) for pool, seats in pools.items()}
+        for seats in pools.values():
+            compare(seats, self._weights)
+        if self._standing is not None:
+            self._standing.begin([seat for seat in self._seats.values() if seat.replica.state in _RUNNING])
+        for replica_id, seat in before.items():
+            if replica_id not in self._seats and seat.in_flight:
+                seat.takes_new = False
+                self._seats[replica_id] = seat
+        self.room_was_made()
 
-    def pick(self, engine: str, tried: frozenset[str]) -> Replica:
+    def _seated(self, seat: Seat | None, replica: Replica) -> Seat:
+        if seat is None:
+            seat = Seat(replica)
+            seat.slots = self._share_of(replica)
+            return seat
+        was = seat.replica
+        if was.address != replica.address or was.state not in _RUNNING:
+            seat.number = 0
+        if was.slots != replica.slots:
+            seat.slots = self._share_of(replica)
+        seat.seat(replica)
+        return seat
+
+    def _share_of(self, replica: Replica) -> int:
+        """As it was told last, perhaps before the replica was; all of its slots where nobody shares them."""
+        share = self._shares.get(replica.replica_id) if replica.slots else 0
+        return replica.slots if share is None else share or (NO_SLOTS if replica.slots else 0)
+
+    def learn_loads(self, loads: Mapping[str, int]) -> None:
+        """By replica id: requests of everybody that each has, running and waiting, as it said lately."""
+        for replica_id, jobs in loads.items():
+            if (seat := self._seats.get(replica_id)) is not None:
+                seat.elsewhere = max(0, jobs - seat.in_flight)
+
+    def learn_shares(self, shares: Mapping[str, int]) -> None:
+        """By replica id: how many requests side by side are ours, of those whose slots are shared; 0: none."""
+        self._shares = shares
+        for replica_id, slots in shares.items():
+            if (seat := self._seats.get(replica_id)) is not None:
+                seat.slots = slots or NO_SLOTS
+        self.room_was_made()
+
+    def forget(self, replica_id: str) -> None:
+        """It was started anew: its cache is empty."""
+        if (seat := self._seats.get(replica_id)) is not None:
+            seat.number = 0
+
+    def room_was_made(self) -> None:
+        """Seats have changed: who waits looks again."""
+        self.room.next_everywhere()
+
+    # Requests
+
+    def place_now(self, ask: Ask) -> Placement | None:
         """See the port."""
-        candidates = self._by_engine.get(engine, [])
-        if len(candidates) > 1:
-            candidates.append(candidates.pop(0))  # ties go round
-        replica = pick(candidates, self._in_flight, tried)
-        if replica is None:
-            raise EngineUnavailable("No engine can take this request right now. Try again shortly.", retry_after_s=2)
-        self._in_flight[replica.replica_id] += 1
-        return replica
+        return None if self.room.busy(ask.pool) else self._place(ask)
 
-    def release(self, replica: Replica) -> None:
-        self._in_flight[replica.replica_id] -= 1
+    async def place(self, ask: Ask, sink: Sink | None = None) -> Placement:
+        """See the port."""
+        return await self.room.wait(ask, sink)
+
+    def _place(self, ask: Ask) -> Placement | None:
+        """The same without a look at who waits."""
+        pool = self._pools.get(ask.pool)
+        choice = _NOT_THERE if pool is None else self._choose(pool, ask)
+        if choice.picked == NOBODY:
+            raise EngineUnavailable("No engine can take this request right now. Try again shortly.", retry_after_s=2)
+        if choice.picked < 0 or pool is None:
+            return None
+        seat = pool.seats[choice.picked]
+        seat.in_flight += 1
+        self._in_flight += 1
+        ask.attempts += 1
+        placement = Placement(ask, seat, self._clock.monotonic_s())
+        if seat.probing:
+            seat.open = False  # one may try
+        if self._standing is not None:
+            self._standing.placed(placement)
+        return placement
+
+    def _choose(self, pool: _Pool, ask: Ask) -> Choice:
+        if not pool.only:
+            pool.rotate()
+        choice = ALONE if pool.only and not barred_by(pool.seats[0], ask.tried) else self._weigh(pool.seats, ask)
+        if ask.request_id:
+            self._decisions.note(ask.request_id, ask.pool, pool.replicas, pool.turn, choice, self._weights)
+        return choice
+
+    def _weigh(self, seats: Sequence[Seat], ask: Ask) -> Choice:
+        return pick(seats, ask.tried, self._weights, self._known(seats, ask))
+
+    def _known(self, seats: Sequence[Seat], ask: Ask) -> Known:
+        """Of its prompt, where that makes a difference."""
+        if ask.prefix is None:
+            if not self._weights.prefix or not self._index_bytes or not _several(seats):
+                return NOTHING_KNOWN
+            secret = secret_of(self._salt, ask.pool, ask.tenant_id)
+            ask.prefix, ask.common, ask.home = read_prompt(tuple(ask.texts()), secret, ask.tenant_id)
+        found = NOTHING_FOUND if self._index is None else self._index.find(ask.prefix)
+        return Known(found, len(ask.prefix), ask.common, ask.home)
+
+    def first_byte(self, placement: Placement) -> None:
+        """See the port."""
+        if placement.ask.prefix:
+            if self._index is None:
+                self._index = PrefixIndex(self._index_bytes)
+            if not placement.seat.number:
+                self._numbers = self._numbers % NUMBERS + 1
+                placement.seat.number = self._numbers
+            self._index.note(placement.ask.prefix, placement.seat.number)
+        if self._standing is not None:
+            self._standing.first_byte(placement)
+
+    def release(self, placement: Placement, ending: Ending = Ending.GOOD) -> None:
+        """See the port."""
+        placement.seat.in_flight -= 1
+        self._in_flight -= 1
+        if ending is Ending.UNAVAILABLE:
+            placement.ask.tried |= {placement.replica.replica_id}
+        if self._standing is not None:
+            self._standing.ended(placement, ending)
+        if self.room.busy(placement.ask.pool):
+            self.room.next(placement.ask.pool)
+
+    def may_retry(self, ask: Ask) -> bool:
+        """See the port."""
+        return ask.attempts < ATTEMPTS_MAX and (self._standing is None or self._standing.may_retry(ask))
+
+    # What it tells
+
+    def explained(self, request_id: str) -> Explained | None:
+        """The last decision about a request, with each candidate as it was; None when it is long ago."""
+        return self._decisions.find(request_id)
+
+    def explain(self, ask: Ask) -> Explained:
+        """What would be decided now. Nothing changes."""
+        pool = self._pools.get(ask.pool)
+        if pool is None:
+            return explain(ask.request_id, ask.pool, _NOT_THERE, (), self._weights)
+        replicas = [seat.replica for seat in pool.seats]
+        return explain(ask.request_id, ask.pool, self._weigh(pool.seats, ask), replicas, self._weights)
+
+    def serves(self, pool: str) -> bool:
+        """See the port."""
+        there = self._pools.get(pool)
+        return there is not None and any(seat.open and seat.takes_new for seat in there.seats)
 
     def uses(self, replica_id: str) -> bool:
         """Whether a request is on this replica, or one may still come to it."""
-        return replica_id in self._known or self._in_flight[replica_id] > 0
+        seat = self._seats.get(replica_id)
+        return seat is not None and (seat.in_flight > 0 or seat.takes_new)
 
     @property
     def in_flight(self) -> int:
-        return self._in_flight.total()
+        return self._in_flight
+
+    def seats(self) -> Iterator[Seat]:
+        """Those of replicas that are known, or still have a request of ours."""
+        return iter(self._seats.values())
+
+
+_NOT_THERE = Choice(NOBODY, [], {})
+
+
+def _several(seats: Sequence[Seat]) -> bool:
+    """Whether more than one could be picked."""
+    found = 0
+    for seat in seats:
+        found += seat.open and seat.takes_new
+        if found > 1:
+            return True
+    return False

@@ -37,9 +37,7 @@ def authorize(directory: Directory, prepared: PreparedKey, request: InferenceReq
                 code="unsupported_parameter",
                 param="model",
             )
-    if model.control_tokens:
-        for text in request.body.texts():
-            _refuse_control_tokens(model, text)
+    refuse_control_tokens(model, request)
     return model
 
 
@@ -106,11 +104,15 @@ def allow_extras(request: InferenceRequest, profile: EngineProfile) -> None:
             )
 
 
-def _refuse_control_tokens(model: Model, text: str) -> None:
-    for token in model.control_tokens:
-        if token in text:
-            raise BadRequest(
-                f"The input contains '{token}', which '{model.id}' reads as a control token. Remove or split it.",
-                code="control_token_in_input",
-                param="messages",
-            )
+def refuse_control_tokens(model: Model, request: InferenceRequest) -> None:
+    """Raises BadRequest for an input that this model would read as more than a text."""
+    if not model.control_tokens:
+        return
+    for text in request.body.texts():
+        for token in model.control_tokens:
+            if token in text:
+                raise BadRequest(
+                    f"The input contains '{token}', which '{model.id}' reads as a control token. Remove or split it.",
+                    code="control_token_in_input",
+                    param="messages",
+                )

@@ -10,9 +10,12 @@ from parvis.core.clock import Clock
 from parvis.core.money import ZERO, Money
 from parvis.core.tokens import NO_TOKENS, TokenCount
 from parvis.domain.billing.price import PriceList
+from parvis.domain.catalog.difficulty import Scorer, difficulty
 from parvis.domain.catalog.model import Model
+from parvis.domain.fleet.ask import Ask, Ending
 from parvis.domain.fleet.profile import EngineProfile
 from parvis.domain.fleet.replica import Replica
+from parvis.domain.fleet.seat import Placement
 from parvis.domain.identity.api_key import ApiKey
 from parvis.domain.identity.organisation import Tenant
 from parvis.domain.metering.records import Operation, Outcome, Record, Settled, Started
@@ -77,6 +80,9 @@ class Sink(Protocol):
     def events(self, data: bytes) -> None:
         """Whole SSE events, ready for the client, in order."""
 
+    def chosen(self, model_id: str, why: str) -> None:
+        """An `auto` entry was asked for, and this model serves. Said before `admitted`."""
+
     def flushed(self) -> bool:
         """Whether all that was given has reached the kernel."""
 
@@ -131,6 +137,10 @@ class Job(Struct, frozen=True):
     """Of one choice of one prompt: what the engine is told. Money is held for so many of each, so a stream that brings
     more is ended there, as if it had reached its length."""
     profile: EngineProfile
+    cache_salt: str = ""
+    """What keeps its tenant's prompts apart in the engine's prefix cache, where the engine knows a salt."""
+    cache: bool = True
+    """Whether it may find there what was computed before."""
 
 
 class Engine(Protocol):
@@ -293,13 +303,31 @@ class LimitBook(Protocol):
 
 
 class Fleet(Protocol):
-    """Which replicas run. A started request holds a guard on its replica's load."""
+    """Which replicas run, and who goes where. A placed request holds a guard on its replica's load until released."""
 
-    def pick(self, engine: str, tried: frozenset[str]) -> Replica:
-        """Filter, score, pick; counts the request as in flight. Raises EngineUnavailable when none is eligible."""
+    def place_now(self, ask: Ask) -> Placement | None:
+        """Filter, score, pick; counts the request as in flight. None: all that could take it are busy: `place` waits.
 
-    def release(self, replica: Replica) -> None:
-        """The request left this replica."""
+        Raises EngineUnavailable when none is eligible.
+        """
+
+    async def place(self, ask: Ask, sink: Sink | None = None) -> Placement:
+        """The same, after waiting for its turn. Raises EngineUnavailable, Unavailable, LimitReached: why it got none.
+
+        With a sink, it ends when the receiver leaves (EngineUnavailable).
+        """
+
+    def first_byte(self, placement: Placement) -> None:
+        """The replica has begun to answer."""
+
+    def release(self, placement: Placement, ending: Ending = Ending.GOOD) -> None:
+        """The request left this replica, and how. Once for each placement."""
+
+    def serves(self, pool: str) -> bool:
+        """Whether somebody of this pool takes new requests, as far as we know; they may be busy."""
+
+    def may_retry(self, ask: Ask) -> bool:
+        """After `Ending.UNAVAILABLE`: whether another replica may be asked. Spends of the budget for retries."""
 
 
 class Journal(Protocol):
@@ -408,6 +436,8 @@ class KeyBook(Protocol):
 class TenantBook(Protocol):
     """All tenants, each with the standing that counts: its own, or that of its organisation."""
 
+    def __len__(self) -> int: ...
+
     def get(self, tenant_id: str, /) -> Tenant | None:
         """None when there is none."""
 
@@ -436,3 +466,5 @@ class House:
     journal: Journal
     engine: Engine
     clock: Clock
+    scorer: Scorer = difficulty
+    """How hard a task is, for `auto` entries."""

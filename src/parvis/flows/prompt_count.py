@@ -4,6 +4,7 @@ from typing import Protocol
 
 from parvis.core.errors import EngineUnavailable
 from parvis.domain.catalog.model import Model
+from parvis.domain.fleet.ask import Ask
 from parvis.domain.fleet.replica import Replica
 from parvis.flows.ports import Fleet, InferenceRequest
 
@@ -30,13 +31,15 @@ class PromptCount:
         """See the port."""
         text = "\n".join(request.body.texts())
         try:
-            replica = self._fleet.pick(model.engine, frozenset())
+            placement = self._fleet.place_now(Ask(model.engine))
         except EngineUnavailable:
             return None
+        if placement is None:
+            return None
         try:
-            tokens = await self._tokenizer.count(replica, model.engine_model, text)
+            tokens = await self._tokenizer.count(placement.replica, model.engine_model, text)
         finally:
-            self._fleet.release(replica)
+            self._fleet.release(placement)
         if tokens is None:
             return None
         texts_bytes = sum(len(one.encode()) for one in request.body.texts())

@@ -4,13 +4,15 @@ from parvis.core.errors import EngineUnavailable, Failure
 from parvis.core.money import ZERO
 from parvis.core.tokens import NO_TOKENS
 from parvis.domain.billing.price import charge, cost
+from parvis.domain.catalog.model import Model
+from parvis.domain.fleet.ask import Ask, Ending
 from parvis.domain.fleet.profile import PROFILES
+from parvis.flows.auto import choose_model
+from parvis.flows.caches import cache_for
 from parvis.flows.permit import allow_extras, authorize, bounds
-from parvis.flows.ports import Answer, Delivery, House, InferenceRequest, Job, Sink
+from parvis.flows.ports import Answer, Delivery, Hold, House, InferenceRequest, Job, Sink
+from parvis.flows.prepared import PreparedKey
 from parvis.flows.trail import Trail
-
-ATTEMPTS_MAX = 3
-"""Replicas tried for one request, all before its first byte."""
 
 
 async def serve(house: House, request: InferenceRequest, sink: Sink) -> Delivery:
@@ -20,6 +22,8 @@ async def serve(house: House, request: InferenceRequest, sink: Sink) -> Delivery
     """
     prepared = house.directory.admit(request.credential, request.address)
     model, key = authorize(house.directory, prepared, request), prepared.key
+    if model.auto is not None:
+        model = choose_model(house, prepared, request, model, sink)
     prices = house.directory.prices(model)
 
     hold = await house.quota.hold(prepared, prices, bounds(request, model), request, model)
@@ -27,7 +31,7 @@ async def serve(house: House, request: InferenceRequest, sink: Sink) -> Delivery
     trail = Trail(house, request, sink, key, model, prices, hold)
     try:
         sink.admitted(hold)
-        answer = await _start(house, request, sink, trail, hold.worst.output_tokens_each)
+        answer = await _start(house, request, sink, trail, prepared, ask_for(prepared, request, model, hold))
         trail.first_byte(answer)
         delivery = await answer.done()
         if not sink.flushed():
@@ -45,18 +49,29 @@ async def serve(house: House, request: InferenceRequest, sink: Sink) -> Delivery
     return delivery
 
 
-async def _start(house: House, request: InferenceRequest, sink: Sink, trail: Trail, output_tokens_max: int) -> Answer:
-    """Pick a replica and start; on one that took nothing, try another."""
-    tried: frozenset[str] = frozenset()
+async def _start(
+    house: House, request: InferenceRequest, sink: Sink, trail: Trail, prepared: PreparedKey, ask: Ask
+) -> Answer:
+    """Find a replica, wait for a turn if need be, and start; on one that took nothing, try another."""
     while True:
-        replica = house.fleet.pick(trail.model.engine, tried)
-        trail.start(replica)
-        profile = PROFILES[replica.kind]
+        placement = house.fleet.place_now(ask)
+        if placement is None:
+            placement = await house.fleet.place(ask, sink)
+        trail.start(placement)
+        profile = PROFILES[placement.replica.kind]
         allow_extras(request, profile)
+        salt, cache = cache_for(prepared, request, placement.replica)
+        job = Job(request, trail.model, placement.replica, trail.output_tokens_max, profile, salt, cache)
         try:
-            return await house.engine.start(Job(request, trail.model, replica, output_tokens_max, profile), sink)
+            return await house.engine.start(job, sink)
         except EngineUnavailable:
-            trail.release()
-            tried |= {replica.replica_id}
-            if len(tried) >= ATTEMPTS_MAX or sink.left:
+            trail.release(Ending.UNAVAILABLE)
+            if sink.left or not house.fleet.may_retry(ask):
                 raise
+
+
+def ask_for(prepared: PreparedKey, request: InferenceRequest, model: Model, hold: Hold) -> Ask:
+    """What routing must know of a request."""
+    most = hold.worst.input_tokens_max + hold.worst.output_tokens_max
+    tenant_id, priority, texts = prepared.key.tenant_id, prepared.priority, request.body.texts
+    return Ask(model.engine, tenant_id, most, priority=priority, texts=texts, request_id=request.request_id)

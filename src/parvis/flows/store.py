@@ -25,6 +25,7 @@ from parvis.domain.metering.buckets import Bucket, UsageQuestion
 from parvis.domain.metering.records import UsageRecord
 from parvis.domain.metering.totals import GroupBy, UsagePage, UsageTotal
 from parvis.flows.claim_store import ClaimStore
+from parvis.flows.deployment_store import DeploymentStore
 from parvis.flows.export_store import ExportStore
 from parvis.flows.ledger_store import LedgerStore
 from parvis.flows.limit_store import LimitStore
@@ -193,6 +194,7 @@ class Store(
     Realms,
     OpenIdStore,
     NodeStore,
+    DeploymentStore,
     ClaimStore,
     ExportStore,
     RateStore,

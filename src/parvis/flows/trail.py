@@ -2,14 +2,17 @@
 
 from collections.abc import Awaitable
 
-from parvis.core.errors import BadRequest, Failure
+from parvis.core.errors import BadRequest, Failure, NotPermitted
 from parvis.core.money import ZERO, Money
 from parvis.domain.billing.price import PriceList, cost
 from parvis.domain.catalog.model import Model
-from parvis.domain.fleet.replica import Replica
+from parvis.domain.fleet.ask import Ending
+from parvis.domain.fleet.seat import Placement
 from parvis.domain.identity.api_key import ApiKey
 from parvis.domain.metering.records import Marked, Outcome, Settled, Started
 from parvis.flows.ports import Answer, Delivery, Hold, House, InferenceRequest, Sink
+
+_ENDINGS = {Outcome.ENGINE_BROKE: Ending.BROKE, Outcome.REFUSED: Ending.REFUSED}
 
 
 class Trail:
@@ -34,14 +37,20 @@ class Trail:
         self._hold = hold
         self._started_s = house.clock.monotonic_s()
         self._first_byte_ms = 0
-        self._replica: Replica | None = None
+        self._placement: Placement | None = None
         self._answer: Answer | None = None
+        self._ending = Ending.GOOD
         self.open = False
         """It has left for an engine, and no end of it was written: what it cost is found in the journal, later."""
 
-    def start(self, replica: Replica) -> None:
+    @property
+    def output_tokens_max(self) -> int:
+        """Of one choice of one prompt, as held."""
+        return self._hold.worst.output_tokens_each
+
+    def start(self, placement: Placement) -> None:
         """The request goes to this replica. Written before it leaves; a retry writes it again with the new one."""
-        self._replica = replica
+        self._placement = placement
         request, key = self._request, self._key
         record = Started(
             request.request_id,
@@ -50,7 +59,7 @@ class Trail:
             key.key_id,
             self.model.id,
             request.operation,
-            replica.replica_id,
+            placement.replica.replica_id,
             self._prices.version,
             self._hold.amount.pico_euro,
             request.stream,
@@ -65,10 +74,13 @@ class Trail:
     def first_byte(self, answer: Answer) -> None:
         self._answer = answer
         self._first_byte_ms = self._elapsed_ms()
+        if self._placement is not None and not self._sink.left:  # else nothing came: who left ended the wait
+            self._house.fleet.first_byte(self._placement)
 
     def settle(self, delivery: Delivery, billed: Money, written_off: Money) -> Awaitable[None]:
         """Done when the end of the request is durable."""
         self.open = False
+        self._ending = _ENDINGS.get(delivery.outcome, Ending.GOOD)
         return self._house.journal.settle(
             Settled(
                 self._request.request_id,
@@ -86,14 +98,14 @@ class Trail:
     async def void(self, failure: Failure) -> None:
         """End a request that delivered nothing, if it was ever started."""
         if self.open:
-            outcome = Outcome.REFUSED if isinstance(failure, BadRequest) else Outcome.ENGINE_BROKE
+            outcome = Outcome.REFUSED if isinstance(failure, BadRequest | NotPermitted) else Outcome.ENGINE_BROKE
             await self.settle(Delivery(outcome=outcome), ZERO, ZERO)
 
-    def release(self) -> None:
-        """Give the replica's place back; safe to call twice."""
-        replica, self._replica = self._replica, None
-        if replica is not None:
-            self._house.fleet.release(replica)
+    def release(self, ending: Ending | None = None) -> None:
+        """Give the replica's place back, and say what came of it; safe to call twice."""
+        placement, self._placement = self._placement, None
+        if placement is not None:
+            self._house.fleet.release(placement, ending or self._ending)
 
     def _progress(self) -> Marked | None:
         """What has left for the client, once all of it has reached the kernel."""

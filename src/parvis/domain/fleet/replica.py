@@ -9,14 +9,32 @@ class EngineKind(StrEnum):
 
     LLAMA_CPP = "llama.cpp"
     VLLM = "vllm"
+    SGLANG = "sglang"
+    TGI = "tgi"
+    OLLAMA = "ollama"
     OPENAI = "openai"
 
 
+class CacheSharing(StrEnum):
+    """Whose prompts a request may find in an engine's prefix cache, as the operator declares it."""
+
+    TENANT = "tenant"
+    """Those of its own tenant."""
+    SHARED = "shared"
+    """Everybody's: the operator has declared that tenants may learn of each other's prompts."""
+    OFF = "off"
+    """Nobody's. Where no request can say so, the operator has switched the cache off at the server."""
+
+
 class ReplicaState(StrEnum):
-    """Whether a replica takes requests."""
+    """What the operator and the machine say of a replica. Whether it answers well, each gateway sees for itself."""
 
     STARTING = "starting"
     READY = "ready"
+    CORDONED = "cordoned"
+    """It takes nothing new, and stays."""
+    DRAINING = "draining"
+    """It takes nothing new, and ends when nothing runs on it any more."""
     GONE = "gone"
 
 
@@ -35,10 +53,11 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """A running server that answers for one engine of the settings. `api_key` is what it demands of us."""
+    """A running server of a pool. `api_key` is what it demands of us."""
 
     replica_id: str
     engine: str
+    """Its pool: the name by which models ask for it (`Model.engine`)."""
     kind: EngineKind
     address: str
     state: ReplicaState
@@ -46,3 +65,14 @@ class Replica:
     weight: int = 1
     tls: TlsFiles | None = None
     """Of an `https://` address."""
+    slots: int = 0
+    """Requests side by side at which it is fastest; more wait in our queue. 0: nobody said, so nothing waits for it."""
+    deployment_id: str = ""
+    """What wanted it; empty for one of the settings."""
+    node_id: str = ""
+    """The machine that it runs on, where we know it; empty: the one where control is, or an address of anywhere."""
+    cost: int = 0
+    """How dear it is beside others of its pool, in units of the operator's own."""
+    why: str = ""
+    """Why it is in its state, for people."""
+    cache: CacheSharing = CacheSharing.TENANT

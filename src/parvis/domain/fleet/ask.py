@@ -1,0 +1,73 @@
+"""What routing reads of a request, and how its stay on a replica ended."""
+
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+
+Texts = Callable[[], Iterable[str]]
+"""All texts of a prompt that a model will read, in their order."""
+
+
+def no_texts() -> Iterable[str]:
+    """Of a request whose prompt makes no difference."""
+    return ()
+
+
+class Ending(StrEnum):
+    """What the end of a stay says of the replica."""
+
+    GOOD = "good"
+    """It answered, or the client left it: nothing speaks against it."""
+    REFUSED = "refused"
+    """It found the request wrong. Another one would too."""
+    UNAVAILABLE = "unavailable"
+    """It took nothing, or died before the first byte: another one may be tried."""
+    BROKE = "broke"
+    """It broke an answer that had begun."""
+
+
+class Ask:
+    """One request, as it looks for a replica. Made for each, so a plain class: cheap where it is compiled."""
+
+    __slots__ = (
+        "attempts",
+        "common",
+        "home",
+        "pool",
+        "prefix",
+        "priority",
+        "request_id",
+        "tenant_id",
+        "texts",
+        "tokens",
+        "tried",
+    )
+
+    def __init__(
+        self,
+        pool: str,
+        tenant_id: str = "",
+        tokens: int = 1,
+        *,
+        priority: int = 0,
+        texts: Texts = no_texts,
+        request_id: str = "",
+    ) -> None:
+        self.pool = pool
+        """As in `Model.engine`."""
+        self.tenant_id = tenant_id
+        """Among whom turns are shared while requests wait."""
+        self.tokens = tokens
+        """The most that it can be, input and output: what its turn costs its tenant."""
+        self.priority = priority
+        """Of its tier: higher ones go first where requests wait."""
+        self.texts = texts
+        """Its prompt, for who wants to know whose cache has its beginning."""
+        self.request_id = request_id
+        self.prefix: tuple[int, ...] | None = None
+        """Hashes of ever longer beginnings of its prompt, salted by tenant; None until somebody worked them out."""
+        self.common = self.home = 0
+        """See `prefix.Prompt`."""
+        self.tried: frozenset[str] = frozenset()
+        """Replicas that took nothing of it."""
+        self.attempts = 0
+        """How often a replica was asked."""
