@@ -19,7 +19,7 @@ endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup run test check fix prove bench check-tls check-schema check-slow docs wheel lock
+.PHONY: help setup run test check fix prove bench bench-policies check-tls check-schema check-slow docs wheel lock
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +51,9 @@ prove: $(VENV)/.dev $(VENV)/.weights $(VENV)/.project ## prove one promise with 
 
 bench: $(VENV)/.dev $(VENV)/.weights $(VENV)/.project ## measure speed and memory; bench/README.md has the conditions
 	$(BIN)/python bench/run.py $(ARGS)
+
+bench-policies: $(VENV)/.dev $(VENV)/.weights $(VENV)/.project ## compare ways to choose a replica; writes docs/reference/policies.md
+	$(BIN)/python bench/policies.py $(ARGS)
 
 check-tls: $(VENV)/.dev $(VENV)/.weights $(VENV)/.project ## let openssl, sslyze and testssl.sh look at the listener (two minutes)
 	$(BIN)/python bench/scan_tls.py $(ARGS)

@@ -108,6 +108,7 @@ _PARTY = {"name": "n", "street": "s", "postcode": "1", "city": "c", "vat_id": "F
 _ENTRY = {"engine": "e", "engine_model": "m", "context_tokens": 1, "capabilities": ["chat"]}
 _FILE = {"organisations": [{"id": "south", "name": "Renamed"}]}
 AT_THE_OPERATOR: list[Step] = [
+    ("POST", "/v1/route", {"key_id": "{key_id}", "request": {"model": MODEL, "prompt": "x"}}),
     ("POST", "/v1/models", {"id": "new", **_ENTRY}),
     ("POST", "/v1/models/apply", {"models": [{"id": "new", "context_tokens": 2}]}),
     ("PUT", "/v1/models/new", _ENTRY),
@@ -129,6 +130,11 @@ AT_THE_OPERATOR: list[Step] = [
     ("POST", "/v1/invoices/{number}/credit_notes", {}),
     ("POST", "/v1/nodes/codes", {}),
     ("DELETE", "/v1/nodes/{node_id}", {}),
+    ("POST", "/v1/deployments", {"id": "far", "pool": "e", "addresses": [{"url": "http://h:9"}]}),
+    ("PATCH", "/v1/deployments/{deployment_id}", {"replicas": 2}),
+    *(("POST", f"/v1/deployments/{{deployment_id}}/{act}", {}) for act in ("cordon", "uncordon", "restart", "drain")),
+    *(("POST", f"/v1/replicas/{{replica_id}}/{act}", {}) for act in ("cordon", "uncordon", "drain")),
+    ("DELETE", "/v1/deployments/{deployment_id}", {}),
     ("POST", "/v1/organisations", {"name": "o", "organisation_id": "west"}),
     ("PATCH", _ORGANISATION, {"name": "x"}),
     ("POST", f"{_ORGANISATION}/tenants", {"name": "t"}),

@@ -32,7 +32,20 @@ GATE = [
     for route in ROUTES
     if route.path not in OPEN and route.permission is not Permission.SIGN_IN
 ]
-REPLICA = {"id": "smollm2-0", "engine": "smollm2", "kind": "llama.cpp", "address": "here", "state": "ready"}
+REPLICA = {
+    "id": "smollm2-0",
+    "engine": "smollm2",
+    "kind": "llama.cpp",
+    "address": "here",
+    "state": "ready",
+    "seen": "open",
+    "why": "",
+    "in_flight": 0,
+    "pace": 1.0,
+    "first_byte_ms": 0,
+    "load": None,
+    "cache": "alone",
+}
 BOOKED = {"open_runs": ["run"], "open_requests": 0}
 READY = {"ready": True, "stopping": False, "gateways": ["run"], **BOOKED, "replicas": [REPLICA]}
 

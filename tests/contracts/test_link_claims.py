@@ -36,6 +36,8 @@ class Receiver:
     def events(self, data: bytes) -> None:
         """Nothing flows here."""
 
+    def chosen(self, model_id: str, why: str) -> None: ...
+
     def admitted(self, hold: Hold) -> None: ...
 
     def flushed(self) -> bool:

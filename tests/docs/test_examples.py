@@ -36,7 +36,10 @@ PRIVACY = "docs/how-to/privacy.md"
 CUSTOMERS = "docs/how-to/customers.md"
 SIGN_IN = "docs/how-to/sign-in.md"
 OPENID = "docs/how-to/openid.md"
+AUTO = "docs/how-to/auto.md"
+FLEET = "docs/how-to/fleet.md"
 LIMITS = "docs/how-to/limits.md"
+SIMULATE = "docs/how-to/simulate.md"
 INVOICES = "docs/how-to/invoices.md"
 EXPORTS = "docs/how-to/export-usage.md"
 ORGANIZATION = "docs/reference/organization-api.md"
@@ -44,6 +47,9 @@ ROTATE, KEYS = "docs/how-to/rotate-keys.md", "docs/reference/keys.md"
 ON_A_SHARED_SERVICE = (
     *("README.md", "docs/reference/cli.md", OPERATE, PRIVACY, SIGN_IN, ROTATE, KEYS, LIMITS, INVOICES),
     EXPORTS,
+    SIMULATE,
+    AUTO,
+    FLEET,
 )
 ON_ITS_OWN = (
     CUSTOMERS,

@@ -18,8 +18,9 @@ ROOMS = (
     *("adapters/store/", "adapters/openid/", "adapters/passkeys/", "adapters/passwords/", "adapters/outbound/"),
 )
 INFERENCE = (
-    *("serve", "permit", "purse", "quota", "scarcity", "throttle", "rate_trade", "limit_texts"),
-    *("trail", "fleet", "directory", "ingest"),
+    *("serve", "permit", "caches", "purse", "quota", "scarcity", "throttle", "rate_trade", "limit_texts"),
+    *("trail", "fleet", "waiting", "directory", "ingest"),
+    *("simulated_fleet", "simulated_policies"),  # refuse nobody but simulated requests
 )
 """Stories whose refusals go to programs, in English."""
 RULES = ("faults", "clashes")
@@ -39,6 +40,7 @@ class Found(NamedTuple):
 
 UNREAD = {
     "flows/catalogue.py": "passes on what the rules of the catalogue say",
+    "flows/deployments.py": "passes on what a machine says of weights, keys and certificates",
     "flows/keys.py": "passes on what the rules of patterns, networks and schedules say",
     "flows/organisations.py": "the same",
 }

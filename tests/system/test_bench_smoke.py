@@ -81,6 +81,12 @@ def test_a_short_run_measures_and_reports(tmp_path: Path) -> None:
         assert ET.parse(tmp_path / image).getroot().tag.endswith("svg")  # noqa: S314 - our own file
 
 
+def test_what_routing_costs_and_knows_is_measured() -> None:
+    printed = bench("routing.py", "--blocks", "5000", "--conversations", "50")
+    assert len(re.findall(r"^ *\d+ replicas: +[\d.]+ µs, +[\d.]+ µs$", printed, re.MULTILINE)) == 3
+    assert "50 conversations: 100.0% known of what was read before" in printed
+
+
 def test_the_readmes_say_what_the_results_say() -> None:
     shown = re.search(r"\(bench/(results/[\w.-]+)\.md\)", (ROOT / "README.md").read_text())
     assert shown is not None

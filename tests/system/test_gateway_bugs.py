@@ -27,10 +27,10 @@ from parvis.domain.metering.plausible import Ceiling
 from parvis.domain.quota.limit import Amounts, Limits, Metric, Rate, Window
 from parvis.domain.quota.slices import Slice, Trade, Unused, Want
 from parvis.flows.throttle import LeasedThrottle
+from parvis.flows.virtual_time import VirtualLoop
 from parvis.testing import planted_bugs as planted
 from parvis.testing.planted_bugs import Plant, first_broken
 from parvis.testing.simulation import LoopClock
-from parvis.testing.virtual_time import VirtualLoop
 from parvis.wire.chunk_shapes import Chunk
 from parvis.wire.usage import PromptDetails, Usage
 

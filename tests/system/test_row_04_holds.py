@@ -201,7 +201,7 @@ async def test_a_fault_in_any_step_leaves_nothing_held(tmp_path: Path) -> None:
         "at purse.hold_now",
         "at throttle.enter",
         "at journal.start",
-        "at fleet.pick",
+        "at fleet.place_now",
         "at engine.start",
         "at journal.settle",
     } <= set(steps)

@@ -49,8 +49,15 @@ def first_word() -> Word:
 def report(word: Word) -> None:
     """Tell the supervisor, in one line."""
     with suppress(BrokenPipeError):  # it died, and so do we
-        sys.stdout.write(msgspec.json.encode(word).decode() + "\n")
-        sys.stdout.flush()
+        print(msgspec.json.encode(word).decode(), file=sys.__stdout__, flush=True)
+
+
+def print_to_the_log() -> None:
+    """What libraries print, and their own C code, is no word to the supervisor: it goes where the log goes."""
+    words = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sys.__stdout__ = os.fdopen(words, "w", encoding="utf-8")  # type: ignore[misc]  # a name that is ours to bind
+    sys.stdout = sys.stderr
 
 
 class Parent:

@@ -11,6 +11,7 @@ import logging
 import os
 import ssl
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from socket import socket
@@ -21,7 +22,7 @@ import msgspec
 from parvis.adapters.journal.reader import runs
 from parvis.adapters.link.claims import ControlClaims
 from parvis.adapters.link.control_side import ControlLink, bind_link
-from parvis.adapters.link.messages import Counted
+from parvis.adapters.link.messages import Counted, SeatSeen
 from parvis.adapters.link.shipping import ShippedRun
 from parvis.adapters.passkeys.webauthn_site import WebAuthnSite
 from parvis.adapters.passwords.argon2id import Argon2Passwords
@@ -33,8 +34,12 @@ from parvis.api.console.desk import ConsoleDesk
 from parvis.api.operator.app import make_app as make_operator
 from parvis.api.operator.desk import OperatorDesk
 from parvis.app.announcing import Announcer
+from parvis.app.cache_book import CacheBook
 from parvis.app.child import Parent, Word, die_with_parent, first_word, report, settings_of
+from parvis.app.deployed import Deployed, given_deployments
 from parvis.app.engine_desk import EngineDesk
+from parvis.app.fleet_seen import FleetBook
+from parvis.app.fleet_view import FleetView
 from parvis.app.openid import openid_house
 from parvis.app.opening import people_seal_key_of, pepper_of, signer_of
 from parvis.app.post_office import money_notices, post_office
@@ -42,7 +47,9 @@ from parvis.app.press import LazyPress
 from parvis.app.rates import Rates
 from parvis.app.remotes import Remotes
 from parvis.app.replicas import given_replicas
+from parvis.app.scorer import scorer_of
 from parvis.app.sealing import Sealing
+from parvis.app.slots import SlotSharing
 from parvis.app.ticker import Ticker
 from parvis.app.web_listeners import Served, WebListeners, web_context
 from parvis.core.clock import SystemClock
@@ -50,8 +57,10 @@ from parvis.core.errors import Failure, Misconfigured
 from parvis.core.secret import Secret
 from parvis.domain.fleet.replica import Replica, ReplicaState
 from parvis.domain.identity.site import Site
+from parvis.domain.metering.records import UsageRecord
 from parvis.flows.bookkeeping import Bookkeeper
 from parvis.flows.claims import ClaimBook
+from parvis.flows.deployments import Depot, Seen
 from parvis.flows.ingest import Ingest
 from parvis.flows.lending import Lender
 from parvis.flows.lobby import Proofs
@@ -81,14 +90,23 @@ class Control:
         self._given_replicas = given_replicas(settings)
         self._ingests: dict[str, Ingest] = {}
         self._lender = Lender(self._store, lambda: self._link.gateways, self._recall)
-        self._link = ControlLink(self._pepper, self._lender.lend, self._counted, self._metrics.gone, self._used)
+        self._fleet = FleetBook()
+        self._link = ControlLink(self._pepper, self._lender.lend, self._counted, self._gone, self._used)
+        self._link.seen = self._seen
         self._link.returned = self._lender.returned
         self._remotes = Remotes(settings, self._store, self._clock, self._link, self._arrived)
+        self._deployed = Deployed(
+            settings.home, self._store, self._clock, self._machine_replicas, self._requests_on, self.announce
+        )
+        self._deployed.ray_address = settings.ray.address
+        self._view = FleetView(self._clock, self._fleet, lambda: self._deployed.replicas)
+        self._link.backlog = self._view.backlog
         self._announcer = Announcer(self._store, self._link, self._replicas)
         self._post_office = post_office(settings, self._store, self._clock)
         self._claims = ClaimBook(self._store, self._post_office.vault, self._pepper, self._clock)
         self._link.claims = ControlClaims(self._claims)
         self._rates = Rates(settings, self._store, self._link)
+        self._slots = SlotSharing(self._link.slots)
         keeper = Bookkeeper(self._store, self._clock, self._metrics.set)
         others = {
             "claims": self._claims.forget,
@@ -98,7 +116,9 @@ class Control:
         }
         self._ticker = Ticker(self._post_office, others=others)
         self._sealing = Sealing(Notary(self._store, signer_of(settings), self._clock, os.urandom))
-        self._engines = EngineDesk(self._store, self._clock, self._replicas, self._open_requests)
+        self._caches = CacheBook(self._replicas, lambda: self._link.alone)
+        said = self._link.tell_loads, self._caches.look
+        self._engines = EngineDesk(self._store, self._clock, self._replicas, self._open_requests, *said)
         self._lock: int | None = None
         self._listeners = WebListeners()
         self._ingesting: asyncio.Task[None] | None = None
@@ -125,6 +145,8 @@ class Control:
             case "replicas":
                 self._own_replicas = replicas_of(asked)
                 await self.announce()
+            case "wanted":
+                return await self._deployed.word()
             case "stopping":
                 self._stopping = True
             case "rest":
@@ -142,9 +164,11 @@ class Control:
         self._lock = await _lock_alone(self._settings.home / "run" / "control.lock")
         await self._announcer.load()
         await self.announce()
+        self._slots.begin()
         await self._link.start(bind_link(self._settings.home / "run" / "control.sock"))
         await self._remotes.begin()
         self._announcer.begin()
+        self._deployed.begin()
         self._ticker.begin()
         self._sealing.begin()
         self._rates.begin()
@@ -159,9 +183,11 @@ class Control:
         await self._stop_ingesting()
         await self._remotes.end()
         self._link.close()
+        await self._deployed.end()
         await self._ticker.end()
         await self._sealing.end()
         await self._rates.end()
+        await self._slots.end()
         await self._engines.end()
         await self._announcer.end()
         if self._lock is not None:
@@ -193,11 +219,26 @@ class Control:
     async def announce(self) -> None:
         """Tell every gateway what has changed. One that rests has nobody to tell."""
         if self._lock is not None:
+            await self._deployed.look()
             await self._announcer.announce()
-            self._metrics.set("parvis_replicas_ready", len(self._replicas()))
+            ready = sum(one.state is ReplicaState.READY for one in self._replicas())
+            self._metrics.set("parvis_replicas_ready", ready)
 
     def _replicas(self) -> tuple[Replica, ...]:
+        """Those that can be asked, or could."""
+        return tuple(one for one in self._deployed.replicas if one.address)
+
+    def _machine_replicas(self) -> tuple[Replica, ...]:
+        """Those of the settings, and what the supervisor runs."""
         return (*self._given_replicas, *self._own_replicas)
+
+    def _requests_on(self, replica_id: str) -> int:
+        return self._fleet.of(replica_id).in_flight
+
+    def _seen_of(self, replica_id: str) -> Seen:
+        seen = self._fleet.of(replica_id)
+        said = seen.state, seen.gateways, seen.open, seen.in_flight, seen.pace, seen.first_byte_ms
+        return Seen(*said, seen.why)
 
     def _open_requests(self) -> int:
         """Those that gateways have begun and not ended, as far as their journals were read."""
@@ -205,7 +246,7 @@ class Control:
 
     def status(self) -> dict[str, Any]:
         """What runs now."""
-        replicas = self._replicas()
+        replicas = self._deployed.replicas
         serving = any(replica.state is ReplicaState.READY for replica in replicas)
         return {
             "ready": bool(self._link.gateways) and serving and not self._stopping,
@@ -213,10 +254,16 @@ class Control:
             "gateways": self._link.gateways,
             "open_runs": sorted(self._ingests),
             "open_requests": self._open_requests(),
-            "replicas": [
-                {"id": r.replica_id, "engine": r.engine, "kind": r.kind, "address": r.address, "state": r.state}
-                for r in replicas
-            ],
+            "replicas": [self._told(replica) for replica in replicas],
+        }
+
+    def _told(self, replica: Replica) -> dict[str, Any]:
+        """A replica as gateways see it, as it sees itself, and whose prompts can be told from its cache."""
+        load = self._engines.loads.loads.get(replica.replica_id)
+        return {
+            **self._fleet.told(replica),
+            "load": None if load is None else load._asdict(),
+            "cache": self._caches.in_force(replica),
         }
 
     # What the link tells
@@ -226,6 +273,21 @@ class Control:
 
     def _counted(self, gateway: str, counted: Counted) -> None:
         self._metrics.add(gateway, counted.counters, counted.gauges)
+
+    def _gone(self, gateway: str) -> None:
+        self._metrics.gone(gateway)
+        self._fleet.gone(gateway)
+        self._view.gone(gateway)
+        self._metrics.seen(self._fleet.measures())
+
+    def _seen(self, gateway: str, seats: list[SeatSeen]) -> None:
+        self._fleet.said(gateway, seats)
+        self._view.looked()
+        self._metrics.seen(self._fleet.measures())
+
+    def _booked(self, records: Sequence[UsageRecord]) -> None:
+        self._metrics.booked(records)
+        self._view.booked(records)
 
     def _used(self, uses: list[KeyUse]) -> None:
         self._announcer.used(uses)
@@ -245,7 +307,7 @@ class Control:
 
     async def _ingest_once(self) -> None:
         for reader in await asyncio.to_thread(runs, self._settings.home / "journal"):
-            self._ingests.setdefault(reader.incarnation, Ingest(reader, self._store, self._metrics.booked))
+            self._ingests.setdefault(reader.incarnation, Ingest(reader, self._store, self._booked))
         for incarnation, ingest in list(self._ingests.items()):
             try:
                 ended = await ingest.step()
@@ -258,11 +320,12 @@ class Control:
                 del self._ingests[incarnation]
                 self._claims.run_ended()
                 await self._rates.run_ended(incarnation)
+                self._slots.run_ended(incarnation)
         self._metrics.set("parvis_open_runs", len(self._ingests))
 
     def _arrived(self, run: ShippedRun) -> None:
         """The journal of a run on another machine: from its beginning, whatever was read of it before."""
-        self._ingests[run.incarnation] = Ingest(run, self._store, self._metrics.booked)
+        self._ingests[run.incarnation] = Ingest(run, self._store, self._booked)
 
     async def _ingest_the_rest(self) -> None:
         """The gateways have ended: their journals can be read to the end."""
@@ -289,8 +352,18 @@ class Control:
             press=LazyPress(),
             post_office=self._post_office,
             count_prompt=self._engines.count_prompt,
+            serving=self._engines.serving,
+            scorer=scorer_of(self._settings),
             proofs=self._proofs(self._settings.console),
             site=_site(self._settings.console),
+        )
+
+    def _depot(self) -> Depot:
+        return Depot(
+            given=lambda: given_deployments(self._settings),
+            replicas=lambda: self._deployed.replicas,
+            seen=self._seen_of,
+            look_at=self._deployed.look_at,
         )
 
     def _operator_desk(self) -> OperatorDesk:
@@ -304,8 +377,13 @@ class Control:
             metrics=self._metrics.text,
             status=self.status,
             engine_counts=self._engines.counts.compare_all,
+            witnesses=self._link.witnesses,
+            fleet=lambda: self._view.show(self._link.gateways),
+            serving=self._engines.serving,
+            scorer=scorer_of(self._settings),
             signer=signer_of(self._settings),
             joining=self._remotes.joining,
+            depot=self._depot(),
             press=LazyPress(),
             post_office=self._post_office,
             proofs=self._proofs(self._settings.operator),

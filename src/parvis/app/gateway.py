@@ -27,9 +27,13 @@ from parvis.api.inference.desk import Desk
 from parvis.api.inference.listener import Listener
 from parvis.api.inference.routes import dispatch
 from parvis.app.child import Parent, Word, die_with_parent, first_word, report, settings_of
+from parvis.app.explaining import explained_by
 from parvis.app.limits import listener_limits
 from parvis.app.memory import keep_freed_memory
+from parvis.app.queueing import Queueing
+from parvis.app.scorer import scorer_of
 from parvis.app.tls import server_context
+from parvis.app.watch import Watch
 from parvis.core.clock import SystemClock
 from parvis.core.errors import Failure, Misconfigured, NotAuthenticated
 from parvis.core.ids import new_id
@@ -41,6 +45,7 @@ from parvis.flows.prompt_count import PromptCount
 from parvis.flows.purse import TEND_S, LeasedPurse
 from parvis.flows.quota import LeasedQuota
 from parvis.flows.scarcity import Scarcity
+from parvis.flows.standing import Standing
 from parvis.flows.throttle import LeasedThrottle
 from parvis.settings import Inference, Settings
 
@@ -66,16 +71,27 @@ class Gateway:
         self._directory = SnapshotDirectory(clock, tells_forbidden=tells_forbidden(settings.inference))
         self._link = GatewayLink(control_socket(settings), incarnation, clock.unix_ms, self._learn, self._forget)
         self._link.client.on_lost = self._directory.lose_control
-        self._fleet = LocalFleet()
+        self._standing = Standing(clock)
+        routing = settings.routing
+        index_bytes = routing.index_mb * 1_000_000
+        bounds = settings.queue.bounds
+        self._fleet = LocalFleet(
+            clock, routing.weights, standing=self._standing, bounds=bounds, index_bytes=index_bytes
+        )
+        self._queueing = Queueing(self._fleet, self._link.slots)
         self._tally = Tally()
         self._engine = HttpEngine(loop)
+        self._watch = Watch(self._standing, self._engine, self._fleet, clock, self._link.tell_seen)
+        self._watch.stall_s_max = settings.routing.stall_s_max
         self._throttle = LeasedThrottle(self._link.rates, clock)
         self._purse = LeasedPurse(self._link, Money.euro(settings.money.lease_euro))
         self._link.on_recall = self._purse.recall
+        self._link.explain = partial(explained_by, self._fleet)
+        self._link.on_loads = self._fleet.learn_loads
         counter = PromptCount(self._fleet, self._engine.tokenizer)
         scarcity = Scarcity(self._purse, self._directory.limits, counter)
         quota = LeasedQuota(self._purse, self._throttle, scarcity, clock)
-        house = House(self._directory, quota, self._fleet, self._journal, self._engine, clock)
+        house = House(self._directory, quota, self._fleet, self._journal, self._engine, clock, scorer_of(settings))
         self._desk = Desk(house, self._tally, self._link.claims)
         limits = listener_limits(settings.inference)
         self._refusals = RefusalLog(clock.monotonic_s)
@@ -114,6 +130,7 @@ class Gateway:
             self._loop.create_task(self._count_for_ever()),
             self._loop.create_task(self._tell_uses_for_ever()),
             self._loop.create_task(self._tend_purse_for_ever()),
+            self._loop.create_task(self._watch.run()),
         ]
         await self._known.wait()
         await self._listener.start(sock, tls_of(self._settings.inference))
@@ -144,6 +161,8 @@ class Gateway:
         self._listener.renew(tls_of(settings.inference), listener_limits(settings.inference))
         self._directory.tells_forbidden = tells_forbidden(settings.inference)
         self._settings = settings
+        self._fleet.renew(settings.routing.weights, settings.queue.bounds)
+        self._watch.stall_s_max = settings.routing.stall_s_max
         await self._engine.renew()
 
     def _learn(self, snapshot: Snapshot) -> None:
@@ -162,6 +181,7 @@ class Gateway:
         while True:
             await asyncio.sleep(COUNT_INTERVAL_S)
             self._send_counts()
+            self._link.slots.tell()
             self._link.client.drop_if_silent()
 
     async def _tell_uses_for_ever(self) -> None:
@@ -192,8 +212,10 @@ class Gateway:
             ("parvis_in_flight", (), self._fleet.in_flight),
             ("parvis_connections", (), self._listener.connections),
             ("parvis_rates_divided", (), int(self._throttle.divided)),
+            *self._queueing.gauges(),
         ]
-        self._link.client.send(Counted(self._tally.take(), gauges))
+        counts = self._tally.take() + self._standing.take_counts() + self._queueing.take_waits()
+        self._link.client.send(Counted(counts, gauges))
 
 
 def control_socket(settings: Settings) -> Path:

@@ -23,7 +23,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @output_option
 @click.pass_context
 def apply(ctx: click.Context, /, file: Path, secrets_file: Path | None, output: str, **flags: bool) -> None:
-    """Make organisations, tenants, projects, people, keys, models and prices what FILE says: YAML, TOML or JSON.
+    """Make tiers, customers with all that is theirs, models, prices and deployments what FILE says: YAML, TOML or JSON.
 
     What it does not say stays. Applying it again changes nothing.
     """

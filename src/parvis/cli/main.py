@@ -14,6 +14,7 @@ from parvis.cli.chat import chat
 from parvis.cli.completion import completion
 from parvis.cli.config import config
 from parvis.cli.credit import credit
+from parvis.cli.deploy import deploy
 from parvis.cli.doctor import doctor
 from parvis.cli.engines import engines
 from parvis.cli.estimate import estimate
@@ -31,11 +32,15 @@ from parvis.cli.prices import price
 from parvis.cli.project import project
 from parvis.cli.receipt import receipt
 from parvis.cli.remote import Remote, remember
+from parvis.cli.replica import replica
 from parvis.cli.requests import requests
+from parvis.cli.route import route
+from parvis.cli.simulate import simulate
 from parvis.cli.status import status
 from parvis.cli.supervise import gateway, reload
 from parvis.cli.tenant import tenant
 from parvis.cli.tier import tier
+from parvis.cli.top import top
 from parvis.cli.up import up
 from parvis.cli.usage import usage
 from parvis.cli.user import user
@@ -101,13 +106,17 @@ for command in (
     reload,
     gateway,
     node,
+    deploy,
+    replica,
     chat,
     doctor,
     usage,
     requests,
+    route,
     receipt,
     invoice,
     status,
+    top,
     org,
     tenant,
     project,
@@ -123,6 +132,7 @@ for command in (
     model,
     price,
     estimate,
+    simulate,
     credit,
     order,
     refund,

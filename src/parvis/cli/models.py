@@ -41,10 +41,18 @@ def show(ctx: click.Context, model_id: str, output: str) -> None:
 
 @model.command()
 @click.argument("model_id")
-@click.option("--engine", required=True, help="The engine of parvis.toml that serves it.")
+@click.option("--engine", help="The engine of parvis.toml, or the pool, that serves it.")
 @click.option("--engine-model", help="What that engine calls it [the same].")
-@click.option("--context", "context_tokens", type=int, required=True, help="Tokens of one conversation.")
+@click.option("--context", "context_tokens", type=int, help="Tokens of one conversation.")
 @click.option("--can", "capabilities", multiple=True, default=("chat",), show_default=True, help="Repeat for more.")
+@click.option(
+    "--candidate",
+    "candidates",
+    multiple=True,
+    metavar="MODEL[=DIFFICULTY]",
+    help="In the place of an engine: a model to choose for tasks up to a difficulty of 0 to 1. From small to large.",
+)
+@click.option("--language", help="With --candidate: what callers write, as 'fr' [guessed from each request].")
 @click.option("--alias", "aliases", multiple=True, help="Another name; repeat for more.")
 @click.option("--experimental", is_flag=True, help="Not promised to stay the same for 12 months.")
 @output_option
@@ -53,16 +61,39 @@ def add(ctx: click.Context, /, *, output: str, **said: Any) -> None:
     """Add an entry. Everything else about it can be told by `parvis model apply`."""
     entry = {
         "id": said["model_id"],
-        "engine": said["engine"],
-        "engine_model": said["engine_model"] or said["model_id"],
-        "context_tokens": said["context_tokens"],
-        "capabilities": said["capabilities"],
         "aliases": said["aliases"],
         "track": "experimental" if said["experimental"] else "stable",
+        **(_choosing(said) if said["candidates"] else _served(said)),
     }
     with operator_api(ctx) as api:
         added = api.post("/v1/models", entry)
     print_done(f"Added {added['id']}.", added, output)
+
+
+def _served(said: dict[str, Any]) -> dict[str, Any]:
+    if said["engine"] is None or said["context_tokens"] is None:
+        raise click.UsageError("Say --engine and --context; or --candidate, for an entry that chooses a model.")
+    return {
+        "engine": said["engine"],
+        "engine_model": said["engine_model"] or said["model_id"],
+        "context_tokens": said["context_tokens"],
+        "capabilities": said["capabilities"],
+    }
+
+
+def _choosing(said: dict[str, Any]) -> dict[str, Any]:
+    if said["engine"] or said["engine_model"] or said["context_tokens"]:
+        raise click.UsageError("An entry that chooses has no engine and no context: --candidate stands alone.")
+    language = {"language": said["language"]} if said["language"] else {}
+    return {"auto": {"candidates": [_candidate(one) for one in said["candidates"]], **language}}
+
+
+def _candidate(text: str) -> dict[str, Any]:
+    name, _, difficulty = text.partition("=")
+    try:
+        return {"model": name, "difficulty_max": float(difficulty or 1)}
+    except ValueError:
+        raise click.BadParameter(f"'{difficulty}' is no number.", param_hint="--candidate") from None
 
 
 @model.command()

@@ -5,7 +5,7 @@ import click
 from parvis.cli.operator_api import operator_api
 from parvis.cli.output import output_option, print_facts, print_rows, print_value
 
-_COLUMNS = ("id", "engine", "kind", "address", "state")
+_COLUMNS = ("id", "engine", "kind", "address", "state", "seen", "in_flight", "cache", "why")
 
 
 @click.command()

@@ -93,6 +93,11 @@ class Bench:
         """Whether it makes a whole answer lie too: what lies only while it runs needs a stream of the engine's."""
         return PROFILES[self.replica.kind].always_stream or not any(word in lie for word in ("falling", "running"))
 
+    @property
+    def has_choices(self) -> bool:
+        """Whether it takes `n`."""
+        return "n" not in PROFILES[self.replica.kind].lacks
+
     async def free(self) -> None:
         """Return when the server computes nothing. Raises AssertionError when that takes too long."""
         deadline_s = time.monotonic() + FREE_S_MAX
@@ -155,6 +160,8 @@ class Client:
 
     async def drained(self) -> None:
         """All has been taken."""
+
+    def chosen(self, model_id: str, why: str) -> None: ...
 
     def admitted(self, hold: Hold) -> None:
         """Nobody here has limits."""

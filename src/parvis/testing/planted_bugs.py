@@ -30,9 +30,9 @@ from parvis.flows.quota import LeasedQuota
 from parvis.flows.rate_trade import Trader
 from parvis.flows.serve import serve
 from parvis.flows.trail import Trail
+from parvis.flows.virtual_time import VirtualLoop
 from parvis.testing.simulated_world import Books, Owner
 from parvis.testing.simulation import simulate
-from parvis.testing.virtual_time import VirtualLoop
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 

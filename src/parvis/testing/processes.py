@@ -24,8 +24,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from parvis.testing.fake_engine.flavours import Flavour
 from parvis.testing.fake_engine.record import Record
-from parvis.testing.fake_engine.shapes import Flavour
 
 START_S_MAX = 30.0
 STOP_S_MAX = 10.0
@@ -165,6 +165,9 @@ def fake_engine(  # noqa: PLR0913 - one for each option of the process
     slots: int = 0,
     api_key: str = "",
     idle_close_ms: int = 0,
+    prefix_blocks: int = 0,
+    prefix_block_chars: int = 64,
+    prefill_us_per_char: float = 0,
     tls: EngineTls | None = None,
 ) -> Iterator[FakeEngineProcess]:
     """A fake engine for the length of a `with` block. The options are those of `server.Options`."""
@@ -172,6 +175,8 @@ def fake_engine(  # noqa: PLR0913 - one for each option of the process
     arguments = [part for name in names for part in ("--model", name)]
     arguments += ["--flavour", flavour, "--reasoning-field", reasoning_field, "--slots", str(slots)]
     arguments += ["--api-key", api_key, "--idle-close-ms", str(idle_close_ms)]
+    arguments += ["--prefix-blocks", str(prefix_blocks), "--prefix-block-chars", str(prefix_block_chars)]
+    arguments += ["--prefill-us-per-char", str(prefill_us_per_char)]
     if tls is not None:
         arguments += ["--tls-cert", str(tls.certificate), "--tls-key", str(tls.key), "--tls-max", tls.version_max]
         arguments += ["--tls-client-ca", str(tls.client_ca or "")]

@@ -22,7 +22,7 @@ from parvis.domain.quota.limit import Amounts, Limits, Metric, Rate, Window
 from parvis.domain.quota.slices import Limited, Returned, Slice, Trade, Unused, Want, limited
 from parvis.flows.ports import Passage
 from parvis.flows.throttle import LeasedThrottle
-from parvis.testing.virtual_time import VirtualLoop
+from parvis.flows.virtual_time import VirtualLoop
 
 EPOCH_MS = 1_700_000_000_000
 ASTRAY_MS_MAX = 600_000

@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 import httpx
 
-from parvis.testing.fake_engine.shapes import Flavour
+from parvis.testing.fake_engine.flavours import Flavour
 from parvis.testing.processes import FakeEngineProcess, fake_engine
 
 START_S_MAX = 60.0

@@ -35,8 +35,8 @@ from parvis.flows.purse import LeasedPurse
 from parvis.flows.quota import LeasedQuota
 from parvis.flows.scarcity import Scarcity
 from parvis.flows.throttle import LeasedThrottle
+from parvis.flows.virtual_time import StalledError, VirtualLoop
 from parvis.testing.simulated_world import Books, Client, Dice, Disk, DiskReader, Machine, Owner, RateWire, Wire
-from parvis.testing.virtual_time import StalledError, VirtualLoop
 
 EPOCH_UNIX_MS = 1_796_083_199_900
 """A tenth of a second before a December begins (UTC): budgets change their month in the middle."""

@@ -24,7 +24,7 @@ from parvis.domain.billing.transfer import (
     lease_account,
     tenant_account,
 )
-from parvis.domain.catalog.model import Capability, Model, ModelState, Track
+from parvis.domain.catalog.model import AutoCandidate, AutoPolicy, Capability, Model, ModelState, Track
 from parvis.domain.identity.api_key import ApiKey, KeySecret
 from parvis.domain.identity.organisation import Tenant
 from parvis.domain.identity.scope import KeyScope
@@ -147,9 +147,12 @@ async def models_come_back_as_they_were(store: Store) -> None:
         successor="b",
         control_tokens=("<|im_start|>", '"'),
     )
+    candidates = AutoCandidate("a", 0.25), AutoCandidate("b")
+    choosing = replace(plain, id="c", auto=AutoPolicy(candidates, language="fr", answer_tokens=9))
     await store.put_model(plain)
+    await store.put_model(choosing)
     await store.put_model(rich)
-    assert await store.models() == [rich, plain]
+    assert await store.models() == [rich, plain, choosing]
     await store.put_model(replace(rich, state=ModelState.RETIRED))
     assert await store.model("a") == replace(rich, state=ModelState.RETIRED)
     assert await store.model("x") is None

@@ -38,7 +38,12 @@ from parvis.core.money import Money
 from parvis.core.secret import Secret
 from parvis.domain.billing.party import Buyer, Party, Seller
 from parvis.domain.catalog.builtin import entry
+from parvis.domain.fleet.deployment import Deployment, Source
+from parvis.domain.fleet.explained import Candidate, Explained
+from parvis.domain.fleet.hearing import Hearing, Supposed, Told
 from parvis.domain.fleet.node import Node
+from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState
+from parvis.domain.fleet.routing import Weights
 from parvis.domain.identity.key_text import OPERATOR_PREFIX, PERSONAL_PREFIX, PREFIX, read_key, read_other, write_key
 from parvis.domain.identity.notice import NoticeTarget, TargetKind
 from parvis.domain.identity.openid import Provider
@@ -50,6 +55,7 @@ from parvis.domain.identity.session import Means
 from parvis.domain.quota.budget import month_of
 from parvis.domain.quota.limit import FIRST_TIERS, Level, Limits, SubjectLimits, subject
 from parvis.flows.closing import Bookkeeper, close_month
+from parvis.flows.deployments import Depot
 from parvis.flows.first_start import FIRST_PRICES
 from parvis.flows.grants import grant
 from parvis.flows.invitations import invite
@@ -59,6 +65,7 @@ from parvis.flows.lobby import Lobby, Proofs
 from parvis.flows.nodes import Certificate, Joining
 from parvis.flows.openid_settings import OpenIdHouse
 from parvis.flows.organisations import create_project
+from parvis.flows.overview import FleetNow, PoolNow, ReplicaNow, TalkerNow
 from parvis.flows.people import create_person
 from parvis.flows.personal_tokens import make_token
 from parvis.flows.receipts import Notary
@@ -80,8 +87,38 @@ WHAT_RUNS = {
     "gateways": ["run0"],
     "open_runs": ["run0"],
     "open_requests": 0,
-    "replicas": [{"id": "e-0", "engine": "e", "kind": "vllm", "address": "127.0.0.1:1", "state": "ready"}],
+    "replicas": [
+        {
+            "id": "e-0",
+            "engine": "e",
+            "kind": "vllm",
+            "address": "127.0.0.1:1",
+            "state": "ready",
+            "seen": "open",
+            "why": "",
+            "in_flight": 0,
+            "pace": 1.0,
+            "first_byte_ms": 0,
+            "load": {"running": 1, "waiting": 0, "used": 0.5},
+            "cache": "salted",
+        }
+    ],
 }
+RUNNING = tuple(
+    Replica(f"e-{number}", "e", EngineKind.VLLM, f"http://h:{number + 1}", ReplicaState.READY) for number in range(3)
+)
+ROUTED = Explained("", "e", "e-0", "Equals take turns.", (Candidate("e-0"), Candidate("e-1", "full")), Weights())
+_SEEN = ReplicaNow("e-0", "open", "", NOON_UNIX_MS, 1, 4, 20.0, 12)
+FLEET = FleetNow(
+    at_unix_ms=NOON_UNIX_MS,
+    gateways=("run0",),
+    span_ms=60_000,
+    requests_per_s=1.0,
+    tokens_per_s=20.0,
+    per_hour=Money(1),
+    pools=(PoolNow("e", 1, 1, 4, 0, 20.0, (_SEEN,)),),
+    talkers=(TalkerNow("home", 1.0, 20.0, Money(1)),),
+)
 PLACES = {"own": Target("north", "home"), "sibling": Target("north", "beside"), "foreign": Target("south", "away")}
 NOWHERE = "nothing"
 """The place of what does not exist."""
@@ -194,6 +231,20 @@ class _LinkAuthority:
         return Certificate(f"{signed.serial_number:x}", signed.public_bytes(Encoding.PEM))
 
 
+class _OneGateway:
+    """It remembers all requests that were booked, and would send the next one to the same replica."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+
+    async def of_request(self, request_id: str) -> Hearing:
+        booked = await self._store.request(request_id) is not None
+        return Hearing(1, 0, (Told("run0", ROUTED),) if booked else ())
+
+    async def of_supposed(self, _: Supposed) -> Hearing:
+        return Hearing(1, 0, (Told("run0", ROUTED),))
+
+
 class Furnisher:
     """Makes it, piece by piece."""
 
@@ -222,6 +273,9 @@ class Furnisher:
             status=lambda: dict(WHAT_RUNS),
             signer=Ed25519Signer(b"seed" * 8),
             joining=Joining(_LinkAuthority(), _nobody_listens),
+            depot=Depot(replicas=lambda: RUNNING),
+            fleet=lambda: FLEET,
+            witnesses=_OneGateway(store),
             proofs=proofs,
             openid=openid,
         )
@@ -292,7 +346,15 @@ class Furnisher:
             "model_id": MODEL,
             "subject": f"key:{key.key.key_id}",
             "tier_id": FIRST_TIERS[0].tier_id,
+            "deployment_id": await self._deployment(number),
+            "replica_id": RUNNING[number].replica_id,
         }
+
+    async def _deployment(self, number: int) -> str:
+        """Engine processes that nobody starts."""
+        one = Deployment(deployment_id=f"deployment_{number}", pool="e", source=Source.HERE, weights="w")
+        await self._store.add_deployment(one)
+        return one.deployment_id
 
     async def _limit(self, level: Level, one_id: str, place: Target) -> None:
         """A budget that is there to be read."""

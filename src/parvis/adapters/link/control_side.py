@@ -10,11 +10,15 @@ from typing import TypeVar
 
 from parvis.adapters.link.channel import Channel
 from parvis.adapters.link.claims import ControlClaims
+from parvis.adapters.link.explaining import LinkWitnesses
 from parvis.adapters.link.messages import (
     Alive,
+    Backlog,
     ClaimEnded,
     ClaimWanted,
     Counted,
+    ExplainGiven,
+    FleetSeen,
     Hello,
     KeysChanged,
     Knowledge,
@@ -23,18 +27,22 @@ from parvis.adapters.link.messages import (
     LeaseReturned,
     LeaseWanted,
     LimitsChanged,
+    Loads,
     Message,
     RatesWanted,
+    SeatSeen,
     Slice,
     TenantsChanged,
     Used,
 )
 from parvis.adapters.link.packing import Packed, PackedLimits, pack_key, pack_limits, pack_tenant
 from parvis.adapters.link.rates import ControlRates
+from parvis.adapters.link.slots import ControlSlots
 from parvis.core.errors import Failure
 from parvis.core.money import Money
 from parvis.domain.billing.price import PriceList
 from parvis.domain.catalog.model import Model
+from parvis.domain.fleet.load import Load
 from parvis.domain.fleet.replica import Replica
 from parvis.domain.identity.api_key import ApiKey
 from parvis.domain.identity.organisation import Standing, Tenant
@@ -70,9 +78,11 @@ def bind_link(path: Path) -> socket:
 class Line:
     """The way to one gateway. What is told is numbered on each."""
 
-    def __init__(self, channel: Channel, incarnation: str) -> None:
+    def __init__(self, channel: Channel, incarnation: str, *, knows_fleets: bool = False) -> None:
         self.channel = channel
         self.incarnation = incarnation
+        self.knows_fleets = knows_fleets
+        """It is of a release that shares slots and hears of loads."""
         self._number = 0
 
     def number(self) -> int:
@@ -102,6 +112,15 @@ class ControlLink:
         """Who answers claims; whoever makes us says."""
         self.rates: ControlRates | None = None
         """The same for rates."""
+        self.slots = ControlSlots(self.tell)
+        """Divides the slots of replicas among gateways."""
+        self.seen: Callable[[str, list[SeatSeen]], None] = lambda _, __: None
+        """Told what a gateway sees of the replicas; whoever makes us says by whom."""
+        self.backlog: Callable[[str, Backlog], None] = lambda _, __: None
+        """The same for what waits there."""
+        self._loads: dict[str, tuple[int, int]] = {}
+        self.witnesses = LinkWitnesses(lambda: {line.incarnation: line.channel for line in self._lines.values()})
+        """By whom gateways are asked how they route."""
         self._lines: dict[Channel, Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._knowledge = Knowledge(0, pepper, (), (), ())
@@ -140,6 +159,25 @@ class ControlLink:
             if line.incarnation != incarnation:
                 line.channel.send(LeaseRecalled(account))
 
+    def tell(self, incarnation: str, message: Message) -> None:
+        """To one gateway alone; to nobody when it has gone."""
+        for line in self._lines.values():
+            if line.incarnation == incarnation:
+                line.channel.send(message)
+
+    def tell_loads(self, loads: Mapping[str, Load]) -> None:
+        """These replicas are as busy as this from now on."""
+        told = {one: (load.running, load.waiting) for one, load in loads.items()}
+        self._loads |= told
+        for line in self._lines.values():
+            if line.knows_fleets:
+                line.channel.send(Loads(told))
+
+    @property
+    def alone(self) -> bool:
+        """Whether gateways know one tenant at most."""
+        return len(self._tenants) <= 1
+
     # What gateways must know
 
     def limits_of(self, subject: str) -> Limits | None:
@@ -156,6 +194,7 @@ class ControlLink:
         known = self._knowledge
         self._knowledge = Knowledge(0, known.pepper, models, prices, replicas)
         if self._knowledge != known:
+            self.slots.know(replicas)  # first: a new one is not all of everybody's
             for line in self._lines.values():
                 self._tell_catalogue(line)
 
@@ -223,29 +262,50 @@ class ControlLink:
             await line.channel.room()
             await asyncio.sleep(0)
         line.channel.send(Slice(line.number(), {}, {}, last=True))
+        if line.knows_fleets:
+            line.channel.send(Loads(self._loads))
 
     # What gateways say
 
     def _received(self, channel: Channel, message: Message) -> None:
+        line = self._lines.get(channel)
         match message:
             case Hello():
-                self._lines[channel] = line = Line(channel, message.incarnation)
+                knows_fleets = message.holds is not None
+                self._lines[channel] = line = Line(channel, message.incarnation, knows_fleets=knows_fleets)
+                if message.holds is not None:
+                    self.slots.joined(message.incarnation, message.holds)
                 self._do(self._tell_all(line))
-            case LeaseWanted() if channel in self._lines:
-                self._do(self._lease(self._lines[channel], message))
-            case LeaseReturned() if channel in self._lines:
-                self._do(self._take_back(self._lines[channel], message))
-            case RatesWanted() if channel in self._lines and self.rates is not None:
-                self._do(self._rate(self.rates, self._lines[channel], message))
-            case ClaimWanted() | ClaimEnded() if channel in self._lines and self.claims is not None:
-                self.claims.received(channel, self._lines[channel].incarnation, message)
-            case Counted() if channel in self._lines:
-                self._counted(self._lines[channel].incarnation, message)
-                channel.send(Alive())
-            case Used() if channel in self._lines:
-                self._used(message.uses)
-            case _:
+            case _ if line is None:
                 channel.close()
+            case LeaseWanted():
+                self._do(self._lease(line, message))
+            case LeaseReturned():
+                self._do(self._take_back(line, message))
+            case RatesWanted() if self.rates is not None:
+                self._do(self._rate(self.rates, line, message))
+            case ClaimWanted() | ClaimEnded() if self.claims is not None:
+                self.claims.received(channel, line.incarnation, message)
+            case _:
+                self._hear_of(line, message)
+
+    def _hear_of(self, line: Line, message: Message) -> None:
+        """What a gateway counted and sees, which nobody answers."""
+        match message:
+            case Counted():
+                self._counted(line.incarnation, message)
+                line.channel.send(Alive())
+            case Used():
+                self._used(message.uses)
+            case ExplainGiven():
+                self.witnesses.received(line.incarnation, message)
+            case Backlog():
+                self.slots.heard(line.incarnation, message)
+                self.backlog(line.incarnation, message)
+            case FleetSeen():
+                self.seen(line.incarnation, message.seats)
+            case _:
+                line.channel.close()
 
     def _do(self, work: "Awaitable[None]") -> None:
         task = asyncio.ensure_future(work)
@@ -275,6 +335,9 @@ class ControlLink:
         if self.claims is not None:
             self.claims.gone(channel)
         if line is not None:
+            self.witnesses.gone(line.incarnation)
+            if line.incarnation not in self.gateways:  # it may have come back before this end was seen
+                self.slots.parted(line.incarnation)
             self._gone(line.incarnation)
 
 

@@ -1,7 +1,7 @@
 """A gateway's end of the link: what it must know comes in, leases are asked for, counts and uses go out."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +11,9 @@ from parvis.adapters.link.messages import (
     Alive,
     Claimed,
     ClaimKept,
+    ExplainGiven,
+    ExplainWanted,
+    FleetSeen,
     Hello,
     KeysChanged,
     Knowledge,
@@ -19,18 +22,22 @@ from parvis.adapters.link.messages import (
     LeaseReturned,
     LeaseWanted,
     LimitsChanged,
+    Loads,
     Message,
     RatesGranted,
     Slice,
+    SlotShares,
     TenantsChanged,
     Told,
     Used,
 )
 from parvis.adapters.link.packing import Packed, PackedKeys, PackedLimits, PackedTenants
 from parvis.adapters.link.rates import GatewayRates
+from parvis.adapters.link.slots import GatewaySlots
 from parvis.core.errors import Unavailable
 from parvis.core.ids import new_id
 from parvis.core.money import Money
+from parvis.domain.fleet.explained import Explained
 from parvis.domain.quota.budget import LeaseAnswer
 from parvis.flows.ports import KeyUse, Snapshot
 
@@ -127,15 +134,21 @@ class GatewayLink:
         known: Callable[[Snapshot], None],
         changed: Callable[[Collection[str] | None], None] = lambda _: None,
     ) -> None:
-        self.client = LinkClient(path, lambda: Hello(incarnation), self._received)
+        self.client = LinkClient(path, lambda: Hello(incarnation, self.slots.holds()), self._received)
         self.client.on_found = self._begin
         self.claims = GatewayClaims(self.client.send, unix_ms)
         self.rates = GatewayRates(self.client.send)
+        self.slots = GatewaySlots(self.client.send)
         self._unix_ms = unix_ms
         self._known = known
         self._changed = changed
         self.on_recall: Callable[[str], None] = lambda _: None
         """Told the account that others want money of."""
+        self.on_loads: Callable[[Mapping[str, int]], None] = lambda _: None
+        """Told how many requests engines have, running and waiting, by replica id."""
+        self._control_knows_fleets = False
+        self.explain: Callable[[ExplainWanted], Explained | None] = lambda _: None
+        """Asked how a request was, or would be, routed."""
         self._waiting: dict[str, tuple[LeaseWanted, asyncio.Future[LeaseGranted]]] = {}
         self._late: dict[str, str] = {}
         self._knowledge: Knowledge | None = None
@@ -186,6 +199,8 @@ class GatewayLink:
             self.client.send(wanted)
         self.claims.again()
         self.rates.again()
+        self.slots.again()
+        self._control_knows_fleets = False
 
     def _received(self, message: Message) -> None:
         match message:
@@ -197,8 +212,15 @@ class GatewayLink:
                 self.claims.received(message)
             case RatesGranted():
                 self.rates.received(message)
+            case SlotShares():
+                self.slots.received(message)
+            case ExplainWanted():
+                self.client.send(ExplainGiven(message.ask, self.explain(message)))
             case Alive():
                 pass
+            case Loads():
+                self._control_knows_fleets = True
+                self.on_loads({one: running + waiting for one, (running, waiting) in message.loads.items()})
             case Knowledge() | Slice() | KeysChanged() | TenantsChanged() | LimitsChanged() if (
                 message.number == self._number + 1
             ):
@@ -207,6 +229,11 @@ class GatewayLink:
             case _:
                 # A number was missed, or it is nonsense: everything is asked for anew.
                 self.client.drop()
+
+    def tell_seen(self, seen: FleetSeen) -> None:
+        """How replicas look from here; only to a control of a release that has told us of loads."""
+        if self._control_knows_fleets:
+            self.client.send(seen)
 
     def _granted(self, granted: LeaseGranted) -> None:
         _, waiting = self._waiting.get(granted.ask, (None, None))

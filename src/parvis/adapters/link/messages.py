@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from parvis.domain.billing.price import PriceList
 from parvis.domain.catalog.model import Model
+from parvis.domain.fleet.explained import Explained
 from parvis.domain.fleet.replica import Replica
 from parvis.domain.quota.slices import Slice as RateSlice
 from parvis.domain.quota.slices import Unused, Want
@@ -25,6 +26,8 @@ class Hello(Struct, tag=True, frozen=True):
     """First word of a gateway: which run of it this is."""
 
     incarnation: str
+    holds: dict[str, int] | None = None
+    """What it uses of replicas that have slots, from a link before; None for a release that knows no shares."""
 
 
 class LeaseWanted(Struct, tag=True, frozen=True):
@@ -113,6 +116,12 @@ class Counted(Struct, tag=True, frozen=True):
     gauges: list[tuple[str, tuple[str, ...], int]]
 
 
+class Loads(Struct, tag=True, frozen=True):
+    """What engines run and have waiting, by replica id, of those that say it and for whom it is another than before."""
+
+    loads: dict[str, tuple[int, int]]
+
+
 class Alive(Struct, tag=True, frozen=True):
     """Control's answer to `Counted`: it hears."""
 
@@ -121,6 +130,72 @@ class Used(Struct, tag=True, frozen=True):
     """The last uses of secrets since the last message."""
 
     uses: list[KeyUse]
+
+
+class SeatSeen(Struct, frozen=True, array_like=True):
+    """One replica, as one gateway sees it."""
+
+    replica_id: str
+    open: bool
+    probing: bool
+    pace: float
+    why: str
+    in_flight: int
+    first_byte_ms: float
+
+
+class FleetSeen(Struct, tag=True, frozen=True):
+    """All replicas that a gateway knows, as it sees them now."""
+
+    seats: list[SeatSeen]
+
+
+class ExplainWanted(Struct, tag=True, frozen=True):
+    """Control asks how a request was routed; or, without its id, how one like this would be now."""
+
+    ask: str
+    request_id: str
+    pool: str = ""
+    tenant_id: str = ""
+    tokens: int = 1
+    texts: tuple[str, ...] = ()
+
+
+class ExplainGiven(Struct, tag=True, frozen=True):
+    """The answer; nothing of a request that this gateway does not remember."""
+
+    ask: str
+    explained: Explained | None
+
+
+class PoolBacklog(Struct, frozen=True, array_like=True):
+    """What one gateway has to do in one pool."""
+
+    pool: str
+    in_flight: int
+    waiting: int
+    tokens: int
+    """Of those that wait, at most."""
+    tenants: int
+    """How many tenants have something waiting."""
+
+
+class Backlog(Struct, tag=True, frozen=True):
+    """How a gateway stands each second, and at once when it has taken in a share. Not before it was told one."""
+
+    number: int
+    """Of the last `SlotShares` that holds here: confirmed by this."""
+    pools: list[PoolBacklog]
+    in_flight: dict[str, int]
+    """Requests on each replica that has slots."""
+
+
+class SlotShares(Struct, tag=True, frozen=True):
+    """How many requests a gateway may have on each replica side by side; those that are not named are not its."""
+
+    number: int
+    """From 1 on each connection."""
+    slots: dict[str, int]
 
 
 class Knowledge(Struct, tag=True, frozen=True):
@@ -215,8 +290,10 @@ Told = Knowledge | Slice | KeysChanged | TenantsChanged | LimitsChanged
 Lending = LeaseWanted | LeaseGranted | LeaseReturned | LeaseRecalled
 Rating = RatesWanted | RatesGranted
 Claiming = ClaimWanted | Claimed | ClaimEnded | ClaimKept
+Watching = Loads | FleetSeen | Backlog | SlotShares
 Shipping = JoinWanted | Joined | Shipped | Taken
-Message = Hello | Counted | Alive | Used | Told | Lending | Rating | Claiming | Shipping
+Explaining = ExplainWanted | ExplainGiven
+Message = Hello | Explaining | Counted | Alive | Used | Watching | Told | Lending | Rating | Claiming | Shipping
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder: "msgspec.msgpack.Decoder[Message]" = msgspec.msgpack.Decoder(Message)

@@ -6,6 +6,7 @@ from parvis.adapters.store.address import read_address
 from parvis.adapters.store.catalogue import Catalogue
 from parvis.adapters.store.claims import Claims
 from parvis.adapters.store.database import Database
+from parvis.adapters.store.deployments import Deployments
 from parvis.adapters.store.identity import Identity
 from parvis.adapters.store.keys import Keys
 from parvis.adapters.store.ledger import Ledger
@@ -53,6 +54,7 @@ class SqlStore(
     Reviews,
     OpenIds,
     Nodes,
+    Deployments,
     Claims,
     Rates,
     Receipts,

@@ -19,7 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from parvis.adapters.store.columns import Words, metadata
+from parvis.adapters.store.columns import Facts, Words, metadata
 from parvis.adapters.store.demands import demands
 from parvis.adapters.store.dialect import Pico
 
@@ -54,6 +54,7 @@ models = Table(
     Column("template_tokens", BigInteger, nullable=False),
     Column("control_tokens", Words, nullable=False),
     Column("created_unix_s", BigInteger, nullable=False),
+    Column("auto", Facts),
 )
 
 PRICES_SAID_LATER = (

@@ -1,6 +1,7 @@
 """The operator's metrics, in Prometheus' text form. Names and labels are declared here, once."""
 
-from collections.abc import Iterable
+from collections import Counter as Counts
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,6 +19,35 @@ _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0
 _MS_PER_S = 1000
 GATEWAY_GAUGES = ("parvis_in_flight", "parvis_connections", "parvis_rates_divided")
 """Gauges that are sums over the gateways."""
+WAITS, WAITING = "parvis_queue_wait_seconds", "parvis_queue_waiting"
+"""Of queues, by pool: gateways tell each wait in milliseconds, and how many wait."""
+_COUNTERS = (
+    ("parvis_requests", "Requests that reached an engine.", ("operation", "outcome")),
+    ("parvis_tokens", "Tokens counted, in disjoint classes.", ("operation", "class")),
+    ("parvis_refusals", "Requests refused before an engine.", ("code",)),
+    ("parvis_ejections", "Times that a gateway left a replica alone.", ("replica",)),
+    ("parvis_retries", "Second attempts at another replica: made, or over budget.", ("verdict",)),
+)
+_OF_REPLICAS = (
+    ("open", "The part of the gateways that sends requests to a replica, 0 to 1."),
+    ("first_byte_ms", "Milliseconds to the first byte of a replica, lately and on average; 0 while nobody knows."),
+)
+_HISTOGRAMS = (
+    ("parvis_first_byte_seconds", "Time to the first byte of an answer.", "operation"),
+    ("parvis_request_seconds", "Time to the end of an answer.", "operation"),
+    (WAITS, "How long requests waited for a replica, of those that had to.", "pool"),
+)
+_GAUGES = (
+    ("parvis_in_flight", "Requests on engines now."),
+    ("parvis_connections", "Client connections now."),
+    (
+        "parvis_rates_divided",
+        "Gateways that go on with their part of the limits: whoever keeps rates does not answer.",
+    ),
+    ("parvis_replicas_ready", "Engine replicas that serve."),
+    ("parvis_books_differences", "Sentences of the last self-check of the books: zero when they add up."),
+    ("parvis_open_runs", "Gateway journals not fully booked."),
+)
 
 
 class Exposition:
@@ -26,58 +56,29 @@ class Exposition:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the package types the rest
         self._registry = CollectorRegistry()
-        self._gauges_of: dict[str, dict[str, int]] = {}
+        self._gauges_of: dict[str, dict[tuple[str, tuple[str, ...]], int]] = {}
         self._counters = {
-            "parvis_requests_total": Counter(
-                "parvis_requests",
-                "Requests that reached an engine.",
-                ("operation", "outcome"),
-                registry=self._registry,
-            ),
-            "parvis_tokens_total": Counter(
-                "parvis_tokens",
-                "Tokens counted, in disjoint classes.",
-                ("operation", "class"),
-                registry=self._registry,
-            ),
-            "parvis_refusals_total": Counter(
-                "parvis_refusals", "Requests refused before an engine.", ("code",), registry=self._registry
-            ),
+            f"{name}_total": Counter(name, text, labels, registry=self._registry) for name, text, labels in _COUNTERS
+        }
+        self._seen = {
+            name: Gauge(f"parvis_replica_{name}", text, ("replica",), registry=self._registry)
+            for name, text in _OF_REPLICAS
         }
         self._histograms = {
-            name: Histogram(name, text, ("operation",), buckets=_BUCKETS_S, registry=self._registry)
-            for name, text in (
-                ("parvis_first_byte_seconds", "Time to the first byte of an answer."),
-                ("parvis_request_seconds", "Time to the end of an answer."),
-            )
+            name: Histogram(name, text, (label,), buckets=_BUCKETS_S, registry=self._registry)
+            for name, text, label in _HISTOGRAMS
         }
-        self._gauges = {
-            "parvis_in_flight": Gauge("parvis_in_flight", "Requests on engines now.", registry=self._registry),
-            "parvis_connections": Gauge("parvis_connections", "Client connections now.", registry=self._registry),
-            "parvis_rates_divided": Gauge(
-                "parvis_rates_divided",
-                "Gateways that go on with their part of the limits: whoever keeps rates does not answer.",
-                registry=self._registry,
-            ),
-            "parvis_replicas_ready": Gauge(
-                "parvis_replicas_ready", "Engine replicas that serve.", registry=self._registry
-            ),
-            "parvis_books_differences": Gauge(
-                "parvis_books_differences",
-                "Sentences of the last self-check of the books: zero when they add up.",
-                registry=self._registry,
-            ),
-            "parvis_open_runs": Gauge(
-                "parvis_open_runs", "Gateway journals not fully booked.", registry=self._registry
-            ),
-        }
+        self._waiting = Gauge(WAITING, "Requests that wait for a replica now.", ("pool",), registry=self._registry)
+        self._gauges = {name: Gauge(name, text, registry=self._registry) for name, text in _GAUGES}
 
     def add(self, gateway: str, counters: Iterable[Sample], gauges: Iterable[Sample]) -> None:
         """Take in what a gateway counted. Names that are not declared are a bug there and are left out."""
         for name, labels, amount in counters:
             if name in self._counters:
                 self._counters[name].labels(*labels).inc(amount)
-        self._gauges_of[gateway] = {name: value for name, _, value in gauges}
+            elif name == WAITS:
+                self._histograms[WAITS].labels(*labels).observe(amount / _MS_PER_S)
+        self._gauges_of[gateway] = {(name, labels): value for name, labels, value in gauges}
         self._sum_gauges()
 
     def gone(self, gateway: str) -> None:
@@ -87,7 +88,20 @@ class Exposition:
 
     def _sum_gauges(self) -> None:
         for name in GATEWAY_GAUGES:
-            self.set(name, sum(gauges.get(name, 0) for gauges in self._gauges_of.values()))
+            self.set(name, sum(gauges.get((name, ()), 0) for gauges in self._gauges_of.values()))
+        waiting: Counts[str] = Counts()
+        for gauges in self._gauges_of.values():
+            waiting.update({labels[0]: value for (name, labels), value in gauges.items() if name == WAITING})
+        self._waiting.clear()
+        for pool, requests in waiting.items():
+            self._waiting.labels(pool).set(requests)
+
+    def seen(self, replicas: Mapping[str, Mapping[str, float]]) -> None:
+        """How each replica does, by its id: `open` and `first_byte_ms`. Others are not there any more."""
+        for name, gauge in self._seen.items():
+            gauge.clear()
+            for replica_id, values in replicas.items():
+                gauge.labels(replica_id).set(values[name])
 
     def booked(self, records: Iterable[UsageRecord]) -> None:
         """Times are taken where they are booked, so that nothing is observed on the path of a request."""

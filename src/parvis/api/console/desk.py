@@ -13,6 +13,7 @@ from parvis.api.web.identification import has_cookie, recognised
 from parvis.core.clock import Clock
 from parvis.core.errors import NotAuthenticated
 from parvis.core.ids import Randomness, new_id
+from parvis.domain.catalog.difficulty import Scorer, difficulty
 from parvis.domain.catalog.model import Model
 from parvis.domain.identity.api_key import ApiKey
 from parvis.domain.identity.key_text import PERSONAL_PREFIX
@@ -63,6 +64,12 @@ class ConsoleDesk:
     """Tell the gateways. Called after each change of keys or tenants, when the change is durable."""
     count_prompt: Callable[[Model, ChatBody | tuple[str, ...]], Awaitable[int | None]] = _nobody_counts
     """The tokens of a chat, or of texts, as the engine of a model counts them; None where nobody says."""
+
+    serving: Callable[[], frozenset[str]] = frozenset
+    """The pools in which somebody takes requests now."""
+
+    scorer: Scorer = difficulty
+    """How hard a task is, for `auto` entries: that of the gateways."""
 
     @property
     def mint(self) -> Mint:

@@ -1,21 +1,26 @@
 """`POST /v1/estimate`: what a request would cost, before it is made."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
-from parvis.api.console.desk import TheDesk
+from parvis.api.console.desk import ConsoleDesk, TheDesk
 from parvis.api.web.admission import checked_tenant
 from parvis.api.web.answers import Estimate as EstimateShown
 from parvis.api.web.routes import TheActor, lies_in
 from parvis.api.web.shapes import Json, money_shape, price_shape
 from parvis.core.errors import BadRequest
+from parvis.domain.catalog.auto import Choice
+from parvis.domain.catalog.difficulty import Matter
 from parvis.domain.catalog.model import Capability, Model
 from parvis.domain.identity.permission import Permission
 from parvis.domain.identity.scope import ANYTHING
-from parvis.flows.estimates import Estimate, Question, estimate, offers_to
+from parvis.flows.auto import chosen_of
+from parvis.flows.estimates import Estimate, Offer, Question, auto_entry, estimate, offers_to
 from parvis.flows.keys import tenant_named
 from parvis.flows.reach import place_of
 from parvis.wire.chat import read_chat
@@ -81,17 +86,37 @@ async def make(request: Request, desk: TheDesk, actor: TheActor, form: EstimateF
     lies_in(request, place_of(tenant))
     offers = await offers_to(desk.store, tenant, desk.clock.unix_ms(), scope)
 
+    question, chosen = form.question(prompt), None
+    entry = await auto_entry(desk.store, tenant, scope, form.model) if form.model else None
+    if entry is not None:
+        choice = _choose(desk, entry, offers, prompt, question)
+        question, chosen = replace(question, model=choice.model.id), {"name": entry.id, "why": choice.why}
+
     async def count(model: Model) -> int | None:
         return await desk.count_prompt(model, prompt)
 
-    return _shown(await estimate(offers, form.question(prompt), count))
+    return _shown(await estimate(offers, question, count), chosen)
 
 
-def _shown(found: Estimate) -> Json:
+def _choose(desk: ConsoleDesk, entry: Model, offers: Sequence[Offer], prompt: Prompt, asked: Question) -> Choice:
+    """The model that would serve, as gateways choose it. Raises BadRequest, EngineUnavailable."""
+    needs = dict.fromkeys((Capability.CHAT, *asked.needs))
+    if isinstance(prompt, ChatBody) and prompt.reasoning_effort is not None:
+        needs[Capability.REASONING] = None
+    texts = prompt.texts() if isinstance(prompt, ChatBody) else prompt
+    matter = Matter(tuple(texts), tuple(needs), asked.output_tokens_max)
+    usable = {offer.model.id: offer.model for offer in offers}
+    pools = desk.serving()
+    serving = {offer.model.id for offer in offers if offer.model.engine in pools}
+    return chosen_of(entry, matter, desk.scorer, usable, serving)
+
+
+def _shown(found: Estimate, chosen: Json | None) -> Json:
     classes = ("input", "cached", "output", "reasoning")
     return {
         "object": "estimate",
         "model": found.offer.model.id,
+        "chosen": chosen,
         "estimated": found.estimated,
         "tokens": {"input": found.input_tokens, "output_max": found.output_tokens_max},
         "cost": {"least": money_shape(found.least), "most": money_shape(found.most)},

@@ -18,7 +18,7 @@ EXPOSED = (
     b"x-request-id, openai-processing-ms, openai-version, retry-after, x-should-retry, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
     b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, "
-    b"idempotent-replayed, original-request, x-parvis-cost, x-parvis-clipped"
+    b"idempotent-replayed, original-request, x-parvis-cost, x-parvis-clipped, x-parvis-model"
 )
 _JSON = (b"content-type", b"application/json")
 _JSON_ONLY = (_JSON,)
@@ -91,6 +91,9 @@ class Exchange:
                 self.add_header(name, value)
         if hold.clipped_by:
             self.add_header(b"x-parvis-clipped", hold.clipped.encode())
+
+    def chosen(self, model_id: str, why: str) -> None:
+        self.add_header(b"x-parvis-model", f"{model_id}; {why}".encode())
 
     def flushed(self) -> bool:
         return self.left or self._transport.get_write_buffer_size() == 0

@@ -46,6 +46,9 @@ class Recording:
     def admitted(self, hold: Hold) -> None:
         self._sink.admitted(hold)
 
+    def chosen(self, model_id: str, why: str) -> None:
+        self._sink.chosen(model_id, why)
+
     def flushed(self) -> bool:
         return self._sink.flushed()
 

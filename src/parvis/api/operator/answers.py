@@ -9,6 +9,7 @@ from parvis.api.web.answers_people import Grant
 from parvis.domain.audit.entry import Step
 from parvis.domain.catalog.changes import ChangeKind
 from parvis.domain.catalog.model import Capability, ModelState, Track
+from parvis.domain.fleet.caching import Caching
 from parvis.domain.fleet.replica import ReplicaState
 from parvis.domain.identity.changes import Kind, Sign
 from parvis.domain.identity.invitation import InvitationState
@@ -25,14 +26,36 @@ class Probe(Shape):
     status: Literal["alive", "ready"]
 
 
+class EngineLoad(Shape):
+    """How busy an engine is for everybody, by its own word."""
+
+    running: int
+    waiting: int
+    used: float | None
+    """The part of its KV memory that is in use, 0 to 1; null where it does not say."""
+
+
 class Replica(Shape):
-    """One engine that serves."""
+    """One engine that serves, and how it does. `state` is the operator's word, `seen` what gateways see of it."""
 
     id: str
     engine: str
     kind: str
     address: str
     state: ReplicaState
+    seen: Literal["open", "partly", "closed", "returning", "unseen"]
+    """`closed`: no gateway asks it now; `partly`: some do; `returning`: it takes ever more after it healed."""
+    why: str
+    """Why it is not simply open."""
+    in_flight: int
+    pace: float
+    """How much of its share it takes, 0 to 1."""
+    first_byte_ms: int
+    """Lately, on average; 0 while nobody knows."""
+    load: EngineLoad | None
+    """Null where it does not say."""
+    cache: Caching
+    """Whose prompts can be told from its prefix cache."""
 
 
 class Status(Shape):
@@ -57,8 +80,23 @@ class RequestInside(Request):
     """What its engine claimed to have counted, where that cannot be: a short JSON text."""
 
 
+class AutoCandidate(Shape):
+    """A model that may be chosen, for tasks up to this difficulty (0 to 1)."""
+
+    model: str
+    difficulty_max: float
+
+
+class AutoPolicy(Shape):
+    """How a model is chosen for each request: the first candidate that fits. An empty language is guessed."""
+
+    candidates: list[AutoCandidate]
+    language: str
+    answer_tokens: int
+
+
 class CatalogueEntry(Shape):
-    """A model of the catalogue. Dates are ISO 8601; null is unknown."""
+    """A model of the catalogue. Dates are ISO 8601; null is unknown. `auto`: an entry that chooses among others."""
 
     object: Literal["model"]
     id: str
@@ -89,6 +127,7 @@ class CatalogueEntry(Shape):
     template_tokens: int
     control_tokens: list[str]
     created_unix_s: int
+    auto: AutoPolicy | None
 
 
 class FactDifference(Shape):

@@ -21,3 +21,5 @@ class Node(Shape):
     name: str
     joined_at: Instant
     removed_at: Instant | None
+    replicas: int
+    """Running there, as far as is known."""

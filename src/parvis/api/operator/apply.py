@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from msgspec import to_builtins
 from pydantic import BaseModel, ConfigDict, StrictBool
 
 from parvis.api.operator.answers import Applied as AppliedShown
@@ -66,7 +67,7 @@ async def _declaration(desk: OperatorDesk, file: DeclarationForm) -> Declaration
     known = {model.id: model for model in await desk.store.models()}
     models = tuple(read_entry(said, known.get(str(said.get("id")))) for said in file.models)
     prices = tuple(said.prices() for said in file.prices)
-    return Declaration(file.sheets(), models, prices, file.owned())
+    return Declaration(file.sheets(), models, prices, file.owned(), desk.depot)
 
 
 def _needs_proof(change: Change) -> bool:
@@ -103,7 +104,7 @@ def _change_shape(change: Change) -> Json:
         "sign": change.sign,
         "kind": change.kind,
         "path": "/".join(change.path).rstrip("/"),
-        "fields": [{"name": one.name, "before": one.before, "after": one.after} for one in change.fields],
+        "fields": to_builtins([{"name": one.name, "before": one.before, "after": one.after} for one in change.fields]),
     }
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
+from parvis.api.operator.deployment_form import NewDeployment
 from parvis.api.operator.money import Name as PriceName
 from parvis.api.operator.price_form import PriceFields
 from parvis.api.operator.tiers import PRIORITY_MAX
@@ -207,6 +208,7 @@ class DeclarationForm(Said):
     organisations: Annotated[list[OrganisationSaid], Field(max_length=MANY)] = []
     models: Annotated[list[Facts], Field(max_length=MANY)] = []
     prices: Annotated[list[PricesSaid], Field(max_length=MANY)] = []
+    deployments: Annotated[list[NewDeployment], Field(max_length=MANY)] = []
 
     def owned(self) -> tuple[Kind, ...]:
         return tuple(_OWNABLE[name] for name in self.owns)
@@ -214,4 +216,5 @@ class DeclarationForm(Said):
     def sheets(self) -> tuple[Sheet, ...]:
         """Raises BadRequest for an address or an instant that is none."""
         customers = (sheet for organisation in self.organisations for sheet in organisation.sheets())
-        return (*(tier.sheet() for tier in self.tiers), *customers)
+        deployments = (deployment.sheet() for deployment in self.deployments)
+        return (*(tier.sheet() for tier in self.tiers), *deployments, *customers)

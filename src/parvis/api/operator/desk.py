@@ -14,18 +14,22 @@ from parvis.core.clock import Clock
 from parvis.core.errors import NotAuthenticated
 from parvis.core.ids import Randomness, new_id
 from parvis.core.secret import Secret
+from parvis.domain.catalog.difficulty import Scorer, difficulty
 from parvis.domain.identity.key_text import OPERATOR_PREFIX
 from parvis.domain.identity.person import Realm
 from parvis.domain.identity.principal import Principal, operator
 from parvis.domain.identity.site import HERE, Site
 from parvis.domain.metering.comparison import Comparison
+from parvis.flows.deployments import NO_DEPOT, Depot, Yard
 from parvis.flows.engine_counts import Uncompared
+from parvis.flows.explaining import NOBODY_SAW, Witnesses
 from parvis.flows.keys import Mint
 from parvis.flows.lobby import Lobby, Proofs
 from parvis.flows.nodes import Joining
 from parvis.flows.notices import PostOffice
 from parvis.flows.openid_settings import OpenIdHouse
 from parvis.flows.organisations import Office
+from parvis.flows.overview import FleetNow, no_fleet
 from parvis.flows.press import Press
 from parvis.flows.signing import Signer
 from parvis.flows.store import Store
@@ -58,6 +62,8 @@ class OperatorDesk:
     """Of reports that must be believed elsewhere."""
     engine_counts: Callable[[], Awaitable[list[Comparison | Uncompared]]] = _nothing_counts
     """The engines' own counters beside the ledger, of each replica."""
+    depot: Depot = NO_DEPOT
+    """What runs, as far as control knows; without it only what the store wants is there."""
     site: Site = HERE
     press: Press | None = None
     """What prints invoices; without it they are issued and not printed."""
@@ -65,12 +71,24 @@ class OperatorDesk:
     """Where notices are sent; without it they are made and shown only."""
     joining: Joining | None = None
     """How other machines join; without it none does."""
+    fleet: Callable[[], FleetNow] = no_fleet
+    """The replicas of this moment, and who asks most."""
+    witnesses: Witnesses = NOBODY_SAW
+    """The gateways, asked how they route."""
+    serving: Callable[[], frozenset[str]] = frozenset
+    """The pools in which somebody takes requests now."""
+    scorer: Scorer = difficulty
+    """How hard a task is, for `auto` entries: that of the gateways."""
     openid: OpenIdHouse | None = None
     """How customers' people come by the identity providers of their organisations; without it nobody does."""
 
     @property
     def mint(self) -> Mint:
         return Mint(self.pepper, self.clock, self.randomness)
+
+    @property
+    def yard(self) -> Yard:
+        return Yard(self.store, self.clock, self.depot)
 
     @property
     def office(self) -> Office:

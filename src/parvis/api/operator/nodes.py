@@ -1,5 +1,6 @@
 """Machines that serve beside control's: `/v1/nodes`."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import Query
@@ -31,7 +32,7 @@ async def node_place(request: Request) -> Target | None:
 
 async def all_nodes(desk: TheDesk, query: Annotated[PageQuery, Query()]) -> Annotated[Json, Listed[NodeShown]]:
     """All that ever joined."""
-    return page(await desk.store.nodes(), lambda node: node.node_id, _shape, query.after, query.limit)
+    return page(await desk.store.nodes(), lambda node: node.node_id, partial(_shape, desk), query.after, query.limit)
 
 
 async def new_code(desk: TheDesk) -> Annotated[Json, JoinCodeShown]:
@@ -49,7 +50,7 @@ async def remove(desk: TheDesk, node_id: str) -> Annotated[Json, NodeShown]:
     removed = await desk.store.remove_node(node_id, desk.clock.unix_ms())
     if desk.joining is not None:
         await desk.joining.changed()
-    return _shape(removed)
+    return _shape(desk, removed)
 
 
 def _joining(desk: OperatorDesk) -> Joining:
@@ -58,7 +59,8 @@ def _joining(desk: OperatorDesk) -> Joining:
     return desk.joining
 
 
-def _shape(node: Node) -> Json:
+def _shape(desk: OperatorDesk, node: Node) -> Json:
+    here = sum(one.node_id in (node.node_id, node.name) for one in desk.depot.replicas())
     removed = node.removed_unix_ms
     return {
         "object": "node",
@@ -66,6 +68,7 @@ def _shape(node: Node) -> Json:
         "name": node.name,
         "joined_at": write_instant(node.joined_unix_ms),
         "removed_at": None if removed is None else write_instant(removed),
+        "replicas": here,
     }
 
 

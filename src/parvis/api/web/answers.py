@@ -182,11 +182,19 @@ class CostByClass(Shape):
     reasoning: Money
 
 
+class Chosen(Shape):
+    """The `auto` entry that was asked for, and why it chose this model."""
+
+    name: str
+    why: str
+
+
 class Estimate(Shape):
     """What a request would cost. `estimated`: no tokenizer answered, so it is about four characters a token."""
 
     object: Literal["estimate"]
     model: str
+    chosen: Chosen | None
     estimated: bool
     tokens: EstimatedTokens
     cost: CostRange

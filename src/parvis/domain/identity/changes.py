@@ -22,6 +22,7 @@ class Kind(StrEnum):
     PROJECT = "project"
     MODEL = "model"
     PRICE = "price"
+    DEPLOYMENT = "deployment"
     PERSON = "person"
     GRANT = "grant"
     KEY = "key"
