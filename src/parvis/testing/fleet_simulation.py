@@ -7,11 +7,8 @@ on are the product's own, so planting a bug there turns laws red (`fleet_bugs`).
 """
 
 import asyncio
-import json
-import logging
-import sys
 from collections import Counter, defaultdict
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from random import Random
 
@@ -28,8 +25,9 @@ from parvis.flows.fleet import ATTEMPTS_MAX, LocalFleet
 from parvis.flows.ports import House, InferenceRequest
 from parvis.flows.serve import serve
 from parvis.flows.standing import TICK_S, Standing
-from parvis.flows.virtual_time import StalledError, VirtualLoop
+from parvis.flows.virtual_time import VirtualLoop
 from parvis.testing.fleet_world import LIVES, Client, Condition, Doorkeeper, Free, Notes, Replicas, Words
+from parvis.testing.schedules import print_broken, run_schedule
 from parvis.testing.simulated_world import Dice
 
 REQUESTS_MAX = 20
@@ -305,45 +303,10 @@ def _free(seat: Seat) -> bool:
     return seat.slots == 0 or seat.in_flight < seat.slots * seat.pace or (seat.slots > 0 and seat.in_flight == 0)
 
 
-# ------------------------------------------------------------------------------------------------------- running
-
-
 def simulate_fleet(seed: int, loop: VirtualLoop | None = None) -> list[str]:
     """Run one schedule; the laws that it broke. A loop may be used again and again."""
-    if loop is None:
-        with closing(VirtualLoop()) as fresh:
-            return simulate_fleet(seed, fresh)
-    worlds: list[FleetWorld] = []
-    logging.disable()  # faults are the rule here
-    try:
-        loop.run_until_complete(_life(seed, loop, worlds))
-    except (StalledError, TimeoutError) as stuck:
-        worlds[0].broken.append(f"somebody waits for ever: {type(stuck).__name__}")
-    finally:
-        loop.watch(None)
-        loop.clear()
-        logging.disable(logging.NOTSET)
-    return worlds[0].broken
-
-
-async def _life(seed: int, loop: VirtualLoop, worlds: list[FleetWorld]) -> None:
-    world = FleetWorld(seed)
-    worlds.append(world)
-    loop.watch(world.step)
-    await world.live()
-
-
-def broken_by(seeds: range) -> dict[int, list[str]]:
-    """The schedules that broke a law, by their seed."""
-    with closing(VirtualLoop()) as loop:
-        return {seed: broken for seed in seeds if (broken := simulate_fleet(seed, loop))}
-
-
-def main() -> None:
-    """`python -m parvis.testing.fleet_simulation FIRST COUNT`: the schedules that broke a law, as JSON."""
-    first, count = map(int, sys.argv[1:])
-    print(json.dumps(broken_by(range(first, first + count))))  # noqa: T201 - it is asked for on a command line
+    return run_schedule(FleetWorld, seed, loop)
 
 
 if __name__ == "__main__":
-    main()
+    print_broken(FleetWorld)

@@ -7,11 +7,8 @@ quota and purse, the fleet's guards, `flows.ingest` with the replay of journals.
 """
 
 import asyncio
-import json
-import logging
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from random import Random
 from typing import Any, cast
 
@@ -35,7 +32,8 @@ from parvis.flows.purse import LeasedPurse
 from parvis.flows.quota import LeasedQuota
 from parvis.flows.scarcity import Scarcity
 from parvis.flows.throttle import LeasedThrottle
-from parvis.flows.virtual_time import StalledError, VirtualLoop
+from parvis.flows.virtual_time import VirtualLoop
+from parvis.testing.schedules import print_broken, run_schedule
 from parvis.testing.simulated_world import Books, Client, Dice, Disk, DiskReader, Machine, Owner, RateWire, Wire
 
 EPOCH_UNIX_MS = 1_796_083_199_900
@@ -185,6 +183,7 @@ class World:
         self.dice.faults = 0.0
         async with asyncio.timeout(DEADLINE_S):
             await control
+        self.end()
 
     async def _quiet(self) -> None:
         """Until nobody is served any more."""
@@ -378,46 +377,10 @@ def _more(some: TokenCount, others: TokenCount) -> bool:
     return any(one > other for one, other in zip(some, others, strict=True))
 
 
-# ------------------------------------------------------------------------------------------------------- running
-
-
 def simulate(seed: int, loop: VirtualLoop | None = None) -> list[str]:
     """Run one schedule; the laws that it broke. A loop may be used again and again."""
-    if loop is None:
-        with closing(VirtualLoop()) as fresh:
-            return simulate(seed, fresh)
-    worlds: list[World] = []
-    logging.disable()  # faults are the rule here
-    try:
-        loop.run_until_complete(_life(seed, loop, worlds))
-    except (StalledError, TimeoutError) as stuck:
-        worlds[0].broken.append(f"somebody waits for ever: {type(stuck).__name__}")
-    finally:
-        loop.watch(None)
-        loop.clear()
-        logging.disable(logging.NOTSET)
-    return worlds[0].broken
-
-
-async def _life(seed: int, loop: VirtualLoop, worlds: list[World]) -> None:
-    world = World(seed)
-    worlds.append(world)
-    loop.watch(world.step)
-    await world.live()
-    world.end()
-
-
-def broken_by(seeds: range) -> dict[int, list[str]]:
-    """The schedules that broke a law, by their seed."""
-    with closing(VirtualLoop()) as loop:
-        return {seed: broken for seed in seeds if (broken := simulate(seed, loop))}
-
-
-def main() -> None:
-    """`python -m parvis.testing.simulation FIRST COUNT`: the schedules that broke a law, as JSON."""
-    first, count = map(int, sys.argv[1:])
-    print(json.dumps(broken_by(range(first, first + count))))  # noqa: T201 - it is asked for on a command line
+    return run_schedule(World, seed, loop)
 
 
 if __name__ == "__main__":
-    main()
+    print_broken(World)
