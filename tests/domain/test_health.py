@@ -367,3 +367,13 @@ def test_a_gateway_with_little_to_do_may_try_again() -> None:
     budget.request(5)
     assert [budget.spend(5) for _ in range(FLOOR + 1)] == [True] * FLOOR + [False]
     assert budget.spend(5 + WINDOW_S)
+
+
+def test_who_is_beaten_to_the_first_byte_is_slow_and_not_ill() -> None:
+    health = Health(0.0)
+    health.first_byte(0.1, 10.0)
+    for _ in range(20):
+        health.ended(Ending.LATE, 1.0, 1.5, heard=False)
+    assert health.breaker.state is BreakerState.CLOSED
+    assert health.first_byte_ms > 100
+    assert health.sign_s == 0.1  # nothing came from it

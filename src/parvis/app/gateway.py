@@ -78,6 +78,7 @@ class Gateway:
         self._fleet = LocalFleet(
             clock, routing.weights, standing=self._standing, bounds=bounds, index_bytes=index_bytes
         )
+        self._fleet.hedge_after_s = routing.hedge_after_ms / 1000
         self._queueing = Queueing(self._fleet, self._link.slots)
         self._tally = Tally()
         self._engine = HttpEngine(loop)
@@ -162,6 +163,7 @@ class Gateway:
         self._directory.tells_forbidden = tells_forbidden(settings.inference)
         self._settings = settings
         self._fleet.renew(settings.routing.weights, settings.queue.bounds)
+        self._fleet.hedge_after_s = settings.routing.hedge_after_ms / 1000
         self._watch.stall_s_max = settings.routing.stall_s_max
         await self._engine.renew()
 

@@ -57,6 +57,7 @@ class LocalFleet:
         salt: bytes = b"",
     ) -> None:
         """Without a standing all seats stay as they are; without a salt nobody can foretell the prompts' hashes."""
+        self.hedge_after_s = 0.0
         self._clock = clock or SystemClock()
         self._weights = weights or Weights()
         self._standing = standing

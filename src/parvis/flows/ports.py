@@ -305,6 +305,9 @@ class LimitBook(Protocol):
 class Fleet(Protocol):
     """Which replicas run, and who goes where. A placed request holds a guard on its replica's load until released."""
 
+    hedge_after_s: float
+    """For how long a stream waits for its first byte before another replica is asked too; 0: for ever."""
+
     def place_now(self, ask: Ask) -> Placement | None:
         """Filter, score, pick; counts the request as in flight. None: all that could take it are busy: `place` waits.
 

@@ -1,5 +1,7 @@
 """The main story: one inference request, from credential to settled usage."""
 
+from functools import partial
+
 from parvis.core.errors import EngineUnavailable, Failure
 from parvis.core.money import ZERO
 from parvis.core.tokens import NO_TOKENS
@@ -7,8 +9,10 @@ from parvis.domain.billing.price import charge, cost
 from parvis.domain.catalog.model import Model
 from parvis.domain.fleet.ask import Ask, Ending
 from parvis.domain.fleet.profile import PROFILES
+from parvis.domain.fleet.seat import Placement
 from parvis.flows.auto import choose_model
 from parvis.flows.caches import cache_for
+from parvis.flows.hedging import start_hedged
 from parvis.flows.permit import allow_extras, authorize, bounds
 from parvis.flows.ports import Answer, Delivery, Hold, House, InferenceRequest, Job, Sink
 from parvis.flows.prepared import PreparedKey
@@ -58,16 +62,23 @@ async def _start(
         if placement is None:
             placement = await house.fleet.place(ask, sink)
         trail.start(placement)
-        profile = PROFILES[placement.replica.kind]
-        allow_extras(request, profile)
-        salt, cache = cache_for(prepared, request, placement.replica)
-        job = Job(request, trail.model, placement.replica, trail.output_tokens_max, profile, salt, cache)
         try:
-            return await house.engine.start(job, sink)
+            if request.stream and house.fleet.hedge_after_s:
+                return await start_hedged(house, sink, trail, ask, placement, partial(job_on, trail, prepared, request))
+            return await house.engine.start(job_on(trail, prepared, request, placement), sink)
         except EngineUnavailable:
             trail.release(Ending.UNAVAILABLE)
             if sink.left or not house.fleet.may_retry(ask):
                 raise
+
+
+def job_on(trail: Trail, prepared: PreparedKey, request: InferenceRequest, placement: Placement) -> Job:
+    """What this replica is asked. Raises BadRequest, NotPermitted: what its kind of engine cannot do, or may not."""
+    replica = placement.replica
+    profile = PROFILES[replica.kind]
+    allow_extras(request, profile)
+    salt, cache = cache_for(prepared, request, replica)
+    return Job(request, trail.model, replica, trail.output_tokens_max, profile, salt, cache)
 
 
 def ask_for(prepared: PreparedKey, request: InferenceRequest, model: Model, hold: Hold) -> Ask:

@@ -79,9 +79,9 @@ class Standing:
 
     def ended(self, placement: Placement, ending: Ending) -> None:
         """It has left the replica."""
-        bad = ending is Ending.UNAVAILABLE or ending is Ending.BROKE
+        tells = ending is not Ending.GOOD and ending is not Ending.REFUSED
         health = self._healths.get(placement.replica.replica_id)
-        if health is not None and (bad or health.troubled):
+        if health is not None and (tells or health.troubled):
             health.ended(ending, placement.placed_s, self._clock.monotonic_s(), heard=placement.heard)
             self._follow(placement.replica.replica_id, placement.seat, health)
 

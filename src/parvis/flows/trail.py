@@ -38,6 +38,7 @@ class Trail:
         self._started_s = house.clock.monotonic_s()
         self._first_byte_ms = 0
         self._placement: Placement | None = None
+        self._written_on = ""
         self._answer: Answer | None = None
         self._ending = Ending.GOOD
         self.open = False
@@ -51,6 +52,7 @@ class Trail:
     def start(self, placement: Placement) -> None:
         """The request goes to this replica. Written before it leaves; a retry writes it again with the new one."""
         self._placement = placement
+        self._written_on = placement.replica.replica_id
         request, key = self._request, self._key
         record = Started(
             request.request_id,
@@ -70,6 +72,17 @@ class Trail:
         )
         self._house.journal.start(record, self._progress if request.stream else None)
         self.open = True
+
+    def let_go(self) -> None:
+        """Somebody else gives the replica's place back."""
+        self._placement = None
+
+    def follow(self, placement: Placement) -> None:
+        """It is this replica that answers; written again where that is another one."""
+        if placement.replica.replica_id == self._written_on:
+            self._placement = placement
+        else:
+            self.start(placement)
 
     def first_byte(self, answer: Answer) -> None:
         self._answer = answer

@@ -21,6 +21,8 @@ class Ending(StrEnum):
     """It found the request wrong. Another one would too."""
     UNAVAILABLE = "unavailable"
     """It took nothing, or died before the first byte: another one may be tried."""
+    LATE = "late"
+    """Another one, asked after it, began sooner, so that it was stopped."""
     BROKE = "broke"
     """It broke an answer that had begun."""
 

@@ -93,8 +93,12 @@ class Health:
 
     def first_byte(self, now_s: float, took_ms: float) -> None:
         """It has begun to answer a request."""
-        self.sign_s = self._sampled_s = now_s
+        self.sign_s = now_s
         self._misses = self._silent = 0
+        self._learn(now_s, took_ms)
+
+    def _learn(self, now_s: float, took_ms: float) -> None:
+        self._sampled_s = now_s
         self._samples += 1
         before_ms = self.first_byte_ms
         self.first_byte_ms = took_ms if self._samples == 1 else before_ms + FIRST_BYTE_STEP * (took_ms - before_ms)
@@ -110,6 +114,9 @@ class Health:
                 self._good(now_s)
             case Ending.GOOD if heard:
                 self._good(now_s)
+            case Ending.LATE:
+                self._learn(now_s, (now_s - placed_s) * 1000)  # it would have taken longer
+                self.breaker.undecided()
             case Ending.GOOD:
                 self.breaker.undecided()
 
