@@ -12,7 +12,7 @@ from parvis.adapters.store.store import SqlStore
 from parvis.app import deployed as module
 from parvis.app.deployed import DRAIN_S_MIN, FORGET_S, KEYS_FOLDER, Deployed, given_deployments
 from parvis.core.errors import Misconfigured
-from parvis.domain.fleet.deployment import Address, Deployment, DeploymentState, Source
+from parvis.domain.fleet.deployment import Address, Deployment, DeploymentState, LoadPolicy, Source
 from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState
 from parvis.settings import EngineSettings, Settings
 
@@ -21,6 +21,7 @@ NEAR = Deployment(deployment_id="near", pool="chat", source=Source.HERE, weights
 HERE = Replica(
     "near-bcdfg", "chat", EngineKind.LLAMA_CPP, "http://h:1", ReplicaState.READY, slots=8, deployment_id="near"
 )
+LAZY = replace(NEAR, load=LoadPolicy.ON_DEMAND, idle_s=30)
 HANG_S = 20.0
 
 
@@ -148,6 +149,83 @@ async def test_marks_of_what_is_gone_are_forgotten(house: House) -> None:
             await asyncio.sleep(0.05)
             house.clock.now_s += FORGET_S
     assert (await house.store.fleet_wanted()).marks == {one.replica_id: ReplicaState.CORDONED}
+
+
+async def wanted_here(house: House) -> list[int]:
+    return [one["replicas"] for one in (await house.deployed.word())["deployments"]]
+
+
+async def settled(house: House, replicas: int) -> None:
+    """Until the supervisor would be told of so many."""
+    async with asyncio.timeout(HANG_S):
+        while await wanted_here(house) != [replicas]:
+            await asyncio.to_thread(time.sleep, 0.02)
+
+
+async def test_who_sleeps_is_wanted_when_requests_wait(house: House) -> None:
+    await house.store.add_deployment(LAZY)
+    await house.deployed.look()
+    house.deployed.begin()
+    [asleep] = house.deployed.told
+    assert (asleep.replica_id, asleep.state, asleep.slots) == ("near-asleep", ReplicaState.ASLEEP, 3)
+    assert house.deployed.replicas == (asleep,)
+    assert await wanted_here(house) == [0]
+    house.deployed.waited_for({"other"})
+    assert await wanted_here(house) == [0]
+    house.deployed.waited_for({"chat"})
+    assert await wanted_here(house) == [1]
+    loading = replace(HERE, state=ReplicaState.STARTING, address="")
+    house.runs = (loading,)
+    assert [one.state for one in house.deployed.replicas] == [ReplicaState.STARTING]
+    assert [(one.state, one.failed) for one in house.deployed.told] == [(ReplicaState.ASLEEP, False)]
+    house.runs = (replace(loading, failed=True),)
+    assert [(one.state, one.failed) for one in house.deployed.told] == [(ReplicaState.ASLEEP, True)]
+    house.runs = (HERE,)
+    assert [one.state for one in house.deployed.told] == [ReplicaState.READY]
+
+
+async def test_who_is_used_stays_and_who_is_idle_is_unloaded(house: House) -> None:
+    await house.store.add_deployment(LAZY)
+    house.runs = (HERE,)
+    await house.deployed.look()
+    house.deployed.begin()
+    house.in_flight[HERE.replica_id] = 1
+    for _ in range(3):
+        house.clock.now_s += 20
+        await asyncio.sleep(0.1)
+        assert await wanted_here(house) == [1], "a request runs"
+    house.in_flight.clear()
+    for _ in range(3):
+        house.clock.now_s += 20
+        house.deployed.answered({HERE.replica_id})
+        await asyncio.sleep(0.1)
+        assert await wanted_here(house) == [1], "requests have ended meanwhile"
+    house.clock.now_s += 31
+    await settled(house, 0)
+
+
+async def test_a_control_that_begins_leaves_alone_what_is_loaded_or_loads(house: House) -> None:
+    await house.store.add_deployment(LAZY)
+    house.runs = (replace(HERE, state=ReplicaState.STARTING, address=""),)
+    assert await wanted_here(house) == [1], "one that rests knows too"
+    house.deployed.begin()
+    house.clock.now_s += 31
+    await asyncio.sleep(0.1)
+    assert await wanted_here(house) == [1], "it is not asked to end what it has begun"
+    house.runs = (replace(house.runs[0], failed=True),)
+    house.clock.now_s += 31
+    await settled(house, 0)
+
+
+async def test_who_was_cordoned_in_its_sleep_sleeps_on(house: House) -> None:
+    await house.store.add_deployment(LAZY)
+    await house.store.mark_replica("near-asleep", ReplicaState.CORDONED)
+    await house.deployed.look()
+    house.deployed.begin()
+    house.deployed.waited_for({"chat"})
+    assert await wanted_here(house) == [0]
+    assert house.deployed.told == ()
+    assert house.seen() == [("near", ReplicaState.CORDONED)]
 
 
 def test_engines_of_the_settings_are_deployments_too(tmp_path: Path) -> None:

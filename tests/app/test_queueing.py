@@ -1,6 +1,7 @@
 """What the operator reads of queues: sums over gateways, which a gateway that leaves takes with it."""
 
 import asyncio
+from dataclasses import replace
 
 from parvis.adapters.link.messages import PoolBacklog
 from parvis.adapters.link.slots import GatewaySlots
@@ -16,6 +17,20 @@ def busy_fleet() -> LocalFleet:
     ready = EngineKind.VLLM, "http://a", ReplicaState.READY
     fleet.load((Replica("r1", "pool", *ready, slots=1), Replica("r2", "endless", *ready)))
     return fleet
+
+
+async def test_what_waits_for_a_sleeper_is_told() -> None:
+    fleet = LocalFleet()
+    asleep = Replica("r-asleep", "pool", EngineKind.LLAMA_CPP, "", ReplicaState.ASLEEP, slots=1)
+    fleet.load((asleep,))
+    queueing = Queueing(fleet, GatewaySlots(lambda _: None))
+    assert queueing.pools() == []
+    waiting = asyncio.ensure_future(fleet.place(Ask("pool", "b", 70)))
+    await asyncio.sleep(0)
+    assert queueing.pools() == [PoolBacklog("pool", 0, 1, 70, 1)]
+    fleet.load((replace(asleep, state=ReplicaState.READY),))
+    await waiting
+    assert queueing.pools() == [PoolBacklog("pool", 1, 0, 0, 0)]
 
 
 async def test_waits_are_told_of_and_counted() -> None:

@@ -207,6 +207,14 @@ def test_a_gateway_alone_has_all_at_once() -> None:
     assert book.rebalance() == []
 
 
+def test_who_has_no_slot_is_told_so_once() -> None:
+    """Before it was told anything it tells nothing: nobody would learn what waits there for a replica that sleeps."""
+    book = SlotBook()
+    book.join("g1", {})
+    assert book.rebalance() == [Grant("g1", 1, {})]
+    assert book.rebalance() == []
+
+
 def test_one_slot_goes_round_where_gateways_are_more() -> None:
     fleet = Fleet(0, 3, {"r1": 1})
     for one in fleet.gateways.values():

@@ -8,7 +8,7 @@ import pytest
 from parvis.adapters.store.store import SqlStore
 from parvis.core.errors import BadRequest, Conflict, Misconfigured, NotFound
 from parvis.domain.catalog.builtin import entry
-from parvis.domain.fleet.deployment import Address, Deployment, DeploymentState, Source
+from parvis.domain.fleet.deployment import Address, Deployment, DeploymentState, LoadPolicy, Source
 from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState
 from parvis.domain.identity.changes import Kind, Sheet, Sign
 from parvis.domain.identity.principal import operator
@@ -69,6 +69,7 @@ REFUSED = (
     (replace(FAR, weights="w"), "has no 'weights'"),
     (replace(NEAR, kind=EngineKind.VLLM), "served by llama.cpp"),
     (replace(NEAR, source=Source.RAY, replicas_max=1), "below 'replicas'"),
+    (replace(FAR, load=LoadPolicy.ON_DEMAND), "loaded on demand"),
     (replace(NEAR, weights=""), "needs 'weights'"),
     (replace(NEAR, weights="bad"), "The weights 'bad' are unknown."),
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -85,12 +86,51 @@ def test_a_replica_that_took_nothing_is_not_tried_again() -> None:
     assert (known.in_flight, ask.attempts) == (0, 2)
 
 
-@pytest.mark.parametrize("state", sorted(set(ReplicaState) - {ReplicaState.READY}))
+@pytest.mark.parametrize("state", sorted(set(ReplicaState) - {ReplicaState.READY, ReplicaState.ASLEEP}))
 def test_nobody_is_asked_who_cannot_answer(state: ReplicaState) -> None:
     known = fleet(replica("a", state=state), replica("b", engine="other"))
     for engine in ("e", "unknown"):
         with pytest.raises(EngineUnavailable):
             known.place_now(Ask(engine))
+
+
+async def test_who_asks_for_a_sleeper_waits_until_it_is_ready() -> None:
+    asleep = replica("a-asleep", state=ReplicaState.ASLEEP, slots=2)
+    known = fleet(asleep)
+    hurried: list[bool] = []
+    known.room.on_wait = lambda: hurried.append(True)
+    assert known.serves("e")
+    assert known.explain(Ask("e")).why == "All that could take it are busy or asleep: it waits."
+    assert known.place_now(Ask("e")) is None
+    waiting = asyncio.ensure_future(known.place(Ask("e")))
+    await asyncio.sleep(0)
+    assert (waiting.done(), hurried, list(known.seats())) == (False, [True], [])
+    known.load((replica("a", slots=2),))
+    assert (await waiting).replica.replica_id == "a"
+
+
+async def test_who_waits_for_what_cannot_be_loaded_is_told_so() -> None:
+    asleep = replica("a-asleep", state=ReplicaState.ASLEEP)
+    known = fleet(asleep)
+    waiting = asyncio.ensure_future(known.place(Ask("e")))
+    await asyncio.sleep(0)
+    known.load((replace(asleep, failed=True),))
+    with pytest.raises(EngineUnavailable, match="could not be loaded") as told:
+        await waiting
+    assert (told.value.code, known.serves("e")) == ("model_not_loaded", False)
+    with pytest.raises(EngineUnavailable, match="could not be loaded"):
+        known.place_now(Ask("e"))
+    known.load((asleep,))
+    assert known.place_now(Ask("e")) is None, "it is asleep again, and the next request wakes it"
+
+
+def test_nobody_waits_for_a_sleeper_where_another_has_room() -> None:
+    known = fleet(replica("a-asleep", state=ReplicaState.ASLEEP), replica("b", slots=1))
+    placed = known.place_now(Ask("e"))
+    assert placed is not None
+    assert placed.replica.replica_id == "b"
+    assert known.place_now(Ask("e")) is None
+    assert [seat.replica.replica_id for seat in known.seats()] == ["b"], "it is not weighed, whatever comes"
 
 
 def test_a_new_list_keeps_the_counts_of_requests_under_way() -> None:

@@ -22,7 +22,7 @@ import msgspec
 from parvis.adapters.journal.reader import runs
 from parvis.adapters.link.claims import ControlClaims
 from parvis.adapters.link.control_side import ControlLink, bind_link
-from parvis.adapters.link.messages import Counted, SeatSeen
+from parvis.adapters.link.messages import Backlog, Counted, SeatSeen
 from parvis.adapters.link.shipping import ShippedRun
 from parvis.adapters.passkeys.webauthn_site import WebAuthnSite
 from parvis.adapters.passwords.argon2id import Argon2Passwords
@@ -55,6 +55,7 @@ from parvis.app.web_listeners import Served, WebListeners, web_context
 from parvis.core.clock import SystemClock
 from parvis.core.errors import Failure, Misconfigured
 from parvis.core.secret import Secret
+from parvis.domain.fleet.demand import can_serve
 from parvis.domain.fleet.replica import Replica, ReplicaState
 from parvis.domain.identity.site import Site
 from parvis.domain.metering.records import UsageRecord
@@ -100,8 +101,8 @@ class Control:
         )
         self._deployed.ray_address = settings.ray.address
         self._view = FleetView(self._clock, self._fleet, lambda: self._deployed.replicas)
-        self._link.backlog = self._view.backlog
-        self._announcer = Announcer(self._store, self._link, self._replicas)
+        self._link.backlog = self._backlog
+        self._announcer = Announcer(self._store, self._link, lambda: self._deployed.told)
         self._post_office = post_office(settings, self._store, self._clock)
         self._claims = ClaimBook(self._store, self._post_office.vault, self._pepper, self._clock)
         self._link.claims = ControlClaims(self._claims)
@@ -244,12 +245,15 @@ class Control:
         """Those that gateways have begun and not ended, as far as their journals were read."""
         return sum(ingest.open_count for ingest in self._ingests.values())
 
+    def _serving(self) -> frozenset[str]:
+        """The pools that have a replica which is ready, or is loaded when somebody asks."""
+        return frozenset(one.engine for one in self._deployed.told if can_serve(one))
+
     def status(self) -> dict[str, Any]:
         """What runs now."""
         replicas = self._deployed.replicas
-        serving = any(replica.state is ReplicaState.READY for replica in replicas)
         return {
-            "ready": bool(self._link.gateways) and serving and not self._stopping,
+            "ready": bool(self._link.gateways and self._serving()) and not self._stopping,
             "stopping": self._stopping,
             "gateways": self._link.gateways,
             "open_runs": sorted(self._ingests),
@@ -285,7 +289,12 @@ class Control:
         self._view.looked()
         self._metrics.seen(self._fleet.measures())
 
+    def _backlog(self, gateway: str, told: Backlog) -> None:
+        self._view.backlog(gateway, told)
+        self._deployed.waited_for({one.pool for one in told.pools if one.waiting})
+
     def _booked(self, records: Sequence[UsageRecord]) -> None:
+        self._deployed.answered({one.started.replica_id for one in records})
         self._metrics.booked(records)
         self._view.booked(records)
 
@@ -352,7 +361,7 @@ class Control:
             press=LazyPress(),
             post_office=self._post_office,
             count_prompt=self._engines.count_prompt,
-            serving=self._engines.serving,
+            serving=self._serving,
             scorer=scorer_of(self._settings),
             proofs=self._proofs(self._settings.console),
             site=_site(self._settings.console),
@@ -379,7 +388,7 @@ class Control:
             engine_counts=self._engines.counts.compare_all,
             witnesses=self._link.witnesses,
             fleet=lambda: self._view.show(self._link.gateways),
-            serving=self._engines.serving,
+            serving=self._serving,
             scorer=scorer_of(self._settings),
             signer=signer_of(self._settings),
             joining=self._remotes.joining,

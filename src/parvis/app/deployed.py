@@ -6,7 +6,7 @@ runs it tells. Over both lies what the operator says of deployments and of singl
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +19,7 @@ from parvis.app.child import Word
 from parvis.app.replicas import engine_key
 from parvis.core.clock import Clock
 from parvis.core.errors import Conflict, Failure, Misconfigured, NotFound, Unavailable
+from parvis.domain.fleet.demand import Demand, sleeper, sleeper_id
 from parvis.domain.fleet.deployment import (
     Address,
     Deployment,
@@ -67,13 +68,16 @@ class Deployed:
         self.wanted = Wanted()
         """As it was read last."""
         self._at_addresses: tuple[Replica, ...] = ()
+        self._demand = Demand()
         self._drained_s: dict[str, float] = {}
         self._unknown_s: dict[str, float] = {}
         self._turn = asyncio.Lock()
         self._looking: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Follow from now on."""
+        """Follow from now on. Who is loaded now was asked for now, as far as we know."""
+        self._demand = Demand()
+        self._know_demand(self.wanted)
         self._looking = asyncio.create_task(self._look_for_ever())
 
     async def end(self) -> None:
@@ -85,14 +89,34 @@ class Deployed:
 
     @property
     def replicas(self) -> tuple[Replica, ...]:
-        """All that there are, as the operator wants them; what is only starting has no address yet."""
+        """All that there are, as the operator wants them; what is only starting, or asleep, has no address."""
+        runs = self._as_wanted((*self._runs(), *self._at_addresses))
+        loading = {one.deployment_id for one in runs if one.state is ReplicaState.STARTING}
+        return (*runs, *(one for one in self._sleepers() if one.deployment_id not in loading))
+
+    @property
+    def told(self) -> tuple[Replica, ...]:
+        """Those that gateways must know: who can be asked, or could, and who is loaded when requests wait for it."""
+        runs = self._as_wanted((*self._runs(), *self._at_addresses))
+        asleep = (one for one in self._sleepers() if one.state is ReplicaState.ASLEEP)
+        return (*(one for one in runs if one.address), *asleep)
+
+    def _sleepers(self) -> tuple[Replica, ...]:
+        """One for each deployment that can be loaded and is not."""
+        runs = self._runs()
+        mine = [[run for run in runs if run.deployment_id == one.deployment_id] for one in self.wanted.deployments]
+        found = map(sleeper, self.wanted.deployments, mine)
+        return self._as_wanted(one for one in found if one is not None)
+
+    def _as_wanted(self, replicas: Iterable[Replica]) -> tuple[Replica, ...]:
         known = {one.deployment_id: one for one in self.wanted.deployments}
-        return tuple(as_wanted(one, known, self.wanted.marks) for one in (*self._runs(), *self._at_addresses))
+        return tuple(as_wanted(one, known, self.wanted.marks) for one in replicas)
 
     async def word(self) -> Word:
         """What the supervisor shall run. One that rests reads it for this once."""
         wanted = self.wanted if self._looking is not None else await self._store.fleet_wanted()
-        here = [one for one in wanted.deployments if one.source is Source.HERE]
+        self._know_demand(wanted)
+        here = [self._demand.loaded(one) for one in wanted.deployments if one.source is Source.HERE]
         on_ray = [one for one in wanted.deployments if one.source is Source.RAY]
         drained = [name for name, state in wanted.marks.items() if state is ReplicaState.DRAINING]
         words = {"deployments": here, "on_ray": on_ray}
@@ -105,6 +129,7 @@ class Deployed:
             found = [one for deployment in wanted.deployments for one in self._replicas_of(deployment)]
             changed = (wanted, tuple(found)) != (self.wanted, self._at_addresses)
             self.wanted, self._at_addresses = wanted, tuple(found)
+            self._know_demand(wanted)
         return changed
 
     async def look_at(self, deployment: Deployment) -> None:
@@ -135,6 +160,34 @@ class Deployed:
         name = deployment.api_key_file
         return engine_key(str(self._home / KEYS_FOLDER / name)) if name else ""
 
+    # What is asked for
+
+    def waited_for(self, pools: Collection[str]) -> None:
+        """Requests wait for these pools: who sleeps there shall be loaded."""
+        serving = (one for one in self.wanted.deployments if one.state is DeploymentState.SERVING)
+        names = [one.deployment_id for one in serving if one.pool in pools]
+        free = [one for one in names if sleeper_id(one) not in self.wanted.marks]
+        self._demand.asked(free, self._clock.monotonic_s())
+
+    def answered(self, replica_ids: Collection[str]) -> None:
+        """These have answered requests."""
+        used = {one.deployment_id for one in self._runs() if one.replica_id in replica_ids}
+        self._demand.used(used, self._clock.monotonic_s())
+
+    def _know_demand(self, wanted: Wanted) -> None:
+        running = {one.deployment_id for one in self._runs() if one.state is not ReplicaState.DRAINING}
+        self._demand.know(wanted.deployments, running, self._clock.monotonic_s())
+
+    def _rest(self) -> None:
+        """Who was asked for nothing lately is unloaded; who is being loaded, or has a request, is not."""
+        now_s = self._clock.monotonic_s()
+        self._demand.used({one.deployment_id for one in self._runs() if self._in_use(one)}, now_s)
+        self._demand.rest(self.wanted.deployments, now_s)
+
+    def _in_use(self, replica: Replica) -> bool:
+        loads = replica.state is ReplicaState.STARTING and not replica.failed
+        return loads or self._in_flight(replica.replica_id) > 0
+
     # What follows by itself
 
     async def _look_for_ever(self) -> None:
@@ -143,6 +196,7 @@ class Deployed:
             try:
                 if await self.look():
                     await self._announce()
+                self._rest()
                 await self._stop_drained()
                 await self._forget_marks()
             except Unavailable:  # what was known holds on; the store's trouble is told by others

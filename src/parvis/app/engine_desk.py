@@ -57,10 +57,6 @@ class EngineDesk:
             await asyncio.gather(looking, return_exceptions=True)
         self._upstreams.close()
 
-    def serving(self) -> frozenset[str]:
-        """The pools that have a replica which is ready, as operator and machine say."""
-        return frozenset(one.engine for one in self._ready())
-
     async def count_prompt(self, model: Model, prompt: Prompt) -> int | None:
         """The tokens of a chat, or of texts, by a replica of the model's engine; None where none says."""
         replica = next((one for one in self._ready() if one.engine == model.engine), None)

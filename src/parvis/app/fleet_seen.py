@@ -76,7 +76,7 @@ class FleetBook:
             "address": replica.address,
             "state": replica.state,
             "seen": seen.state,
-            "why": seen.why or replica.why,
+            "why": replica.why or seen.why,
             "in_flight": seen.in_flight,
             "pace": round(seen.pace, 2),
             "first_byte_ms": seen.first_byte_ms,

@@ -63,14 +63,15 @@ class Berth:
         try:
             started = await self._start(work)
         except Misconfigured as problem:
-            self.replica = replace(self.replica, why=str(problem))
+            self.replica = replace(self.replica, why=str(problem), failed=True)
             _log.warning("a replica does not start", extra={"reason": str(problem)})
             self._changed()
             raise
         finally:
             self.tried.set()
         address, api_key = started.address, started.api_key
-        self.replica = replace(self.replica, state=ReplicaState.READY, address=address, api_key=api_key, why="")
+        ready = replace(self.replica, state=ReplicaState.READY, address=address, api_key=api_key)
+        self.replica = replace(ready, why="", failed=False)
         return started.child
 
     def _moved(self) -> None:

@@ -29,8 +29,9 @@ class Queueing:
         for seat in self._fleet.seats():
             if seat.replica.slots:
                 running[seat.replica.engine] += seat.in_flight
-        waiting = self._fleet.room.backlogs()
-        return [PoolBacklog(pool, count, *waiting.get(pool, NOTHING_WAITS)) for pool, count in running.items()]
+        waiting = {pool: found for pool, found in self._fleet.room.backlogs().items() if found.requests}
+        pools = [*running, *(waiting.keys() - running.keys())]  # for who sleeps, some may wait
+        return [PoolBacklog(pool, running[pool], *waiting.get(pool, NOTHING_WAITS)) for pool in pools]
 
     def gauges(self) -> list[Sample]:
         """How many wait now."""

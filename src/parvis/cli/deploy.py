@@ -11,7 +11,7 @@ from parvis.cli.output import output_option, print_done, print_one, print_rows
 from parvis.core.errors import BadRequest
 
 _ALL = "/v1/deployments"
-_COLUMNS = ("id", "pool", "source", "kind", "state", "ready", "replicas", "size_class", "from_settings", "why")
+_COLUMNS = ("id", "pool", "source", "kind", "state", "ready", "replicas", "load", "size_class", "from_settings", "why")
 _KINDS = click.Choice(("llama.cpp", "vllm", "sglang", "tgi", "ollama", "openai"))
 Command = Callable[..., Any]
 
@@ -54,6 +54,8 @@ def _facts(command: Command) -> Command:
         click.option("--replicas", type=click.IntRange(0, 64), help="Engine processes."),
         click.option("--replicas-max", type=click.IntRange(0, 64), help="On Ray: so many under load."),
         click.option("--gpus", type=click.IntRange(0, 64), help="On Ray: of each replica."),
+        click.option("--load", type=click.Choice(("pinned", "on-demand")), help="Always, or when somebody asks."),
+        click.option("--idle", "idle_s", type=click.IntRange(10, 86_400), help="On demand: seconds until unloaded."),
         click.option("--parallel", type=click.IntRange(min=1), help="Requests that one computes side by side."),
         click.option("--context", "context_tokens", type=click.IntRange(min=64), help="Tokens of one conversation."),
         click.option("--threads", type=click.IntRange(min=1), help="Of one engine process."),

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 from parvis.core.errors import BadRequest
-from parvis.domain.fleet.deployment import Address, Deployment, Source, is_address
+from parvis.domain.fleet.deployment import Address, Deployment, LoadPolicy, Source, is_address
 from parvis.domain.fleet.replica import EngineKind
 
 ADDRESSES_MAX = 256
@@ -53,6 +53,8 @@ def _check_source(wanted: Deployment) -> None:
             raise BadRequest(f"A deployment of the source '{wanted.source}' has no '{name}'.", param=name)
     if wanted.source is Source.HERE and wanted.kind is not EngineKind.LLAMA_CPP:
         raise BadRequest("What runs here is served by llama.cpp. For other servers give addresses.", param="kind")
+    if wanted.source is not Source.HERE and wanted.load is not LoadPolicy.PINNED:
+        raise BadRequest("Only engine processes of this machine (source 'here') can be loaded on demand.", param="load")
     if wanted.source is Source.RAY:
         _check_ray(wanted)
     if 0 < wanted.replicas_max < wanted.replicas:

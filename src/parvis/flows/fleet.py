@@ -10,7 +10,18 @@ from parvis.domain.fleet.explained import Explained, explain
 from parvis.domain.fleet.fair_queue import Bounds
 from parvis.domain.fleet.prefix import PrefixIndex, read_prompt, secret_of
 from parvis.domain.fleet.replica import Replica, ReplicaState
-from parvis.domain.fleet.routing import ALONE, NOBODY, NOTHING_KNOWN, Choice, Known, Weights, barred_by, compare, pick
+from parvis.domain.fleet.routing import (
+    ALONE,
+    BUSY,
+    NOBODY,
+    NOTHING_KNOWN,
+    Choice,
+    Known,
+    Weights,
+    barred_by,
+    compare,
+    pick,
+)
 from parvis.domain.fleet.seat import NO_SLOTS, Placement, Seat
 from parvis.flows.decisions import Decisions
 from parvis.flows.ports import Sink
@@ -68,6 +79,8 @@ class LocalFleet:
         self._shares: Mapping[str, int] = {}
         self._seats: dict[str, Seat] = {}
         self._pools: dict[str, _Pool] = {}
+        self._sleepers: dict[str, list[Replica]] = {}
+        """By pool: what stands for replicas that are loaded when requests wait for them. They have no seats."""
         self._in_flight = 0
         self._decisions = Decisions()
         self.room = WaitingRoom(self._place, self.release, self._clock, bounds)
@@ -86,7 +99,11 @@ class LocalFleet:
         """Replace the list; requests under way keep their guard by their seat."""
         before, self._seats = self._seats, {}
         pools: dict[str, list[Seat]] = {}
+        self._sleepers = {}
         for replica in replicas:
+            if replica.state is ReplicaState.ASLEEP:
+                self._sleepers.setdefault(replica.engine, []).append(replica)
+                continue
             seat = self._seated(before.get(replica.replica_id), replica)
             self._seats[replica.replica_id] = seat
             pools.setdefault(replica.engine, []).append(seat)
@@ -157,7 +174,7 @@ class LocalFleet:
         pool = self._pools.get(ask.pool)
         choice = _NOT_THERE if pool is None else self._choose(pool, ask)
         if choice.picked == NOBODY:
-            raise EngineUnavailable("No engine can take this request right now. Try again shortly.", retry_after_s=2)
+            self._wait_for_sleepers(ask.pool)
         if choice.picked < 0 or pool is None:
             return None
         seat = pool.seats[choice.picked]
@@ -170,6 +187,18 @@ class LocalFleet:
         if self._standing is not None:
             self._standing.placed(placement)
         return placement
+
+    def _wait_for_sleepers(self, pool: str) -> None:
+        """Return if somebody of the pool is loaded when requests wait for it. Raises EngineUnavailable."""
+        sleepers = self._sleepers.get(pool)
+        if sleepers is None:
+            raise EngineUnavailable("No engine can take this request right now. Try again shortly.", retry_after_s=2)
+        if all(one.failed for one in sleepers):
+            raise EngineUnavailable(
+                "This model could not be loaded. The operator sees why, and it is tried again; come back in 30 s.",
+                code="model_not_loaded",
+                retry_after_s=30,
+            )
 
     def _choose(self, pool: _Pool, ask: Ask) -> Choice:
         if not pool.only:
@@ -229,14 +258,17 @@ class LocalFleet:
         """What would be decided now. Nothing changes."""
         pool = self._pools.get(ask.pool)
         if pool is None:
-            return explain(ask.request_id, ask.pool, _NOT_THERE, (), self._weights)
+            choice = _ASLEEP if self.serves(ask.pool) else _NOT_THERE
+            return explain(ask.request_id, ask.pool, choice, (), self._weights)
         replicas = [seat.replica for seat in pool.seats]
         return explain(ask.request_id, ask.pool, self._weigh(pool.seats, ask), replicas, self._weights)
 
     def serves(self, pool: str) -> bool:
         """See the port."""
         there = self._pools.get(pool)
-        return there is not None and any(seat.open and seat.takes_new for seat in there.seats)
+        if there is not None and any(seat.open and seat.takes_new for seat in there.seats):
+            return True
+        return any(not one.failed for one in self._sleepers.get(pool, ()))
 
     def uses(self, replica_id: str) -> bool:
         """Whether a request is on this replica, or one may still come to it."""
@@ -253,6 +285,7 @@ class LocalFleet:
 
 
 _NOT_THERE = Choice(NOBODY, [], {})
+_ASLEEP = Choice(BUSY, [], {})
 
 
 def _several(seats: Sequence[Seat]) -> bool:

@@ -327,7 +327,7 @@ class Fleet(Protocol):
         """The request left this replica, and how. Once for each placement."""
 
     def serves(self, pool: str) -> bool:
-        """Whether somebody of this pool takes new requests, as far as we know; they may be busy."""
+        """Whether somebody of this pool takes new requests, as far as we know; they may be busy, or asleep."""
 
     def may_retry(self, ask: Ask) -> bool:
         """After `Ending.UNAVAILABLE`: whether another replica may be asked. Spends of the budget for retries."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from parvis.core.errors import Conflict, NotFound
-from parvis.domain.fleet.deployment import Address, Deployment, DeploymentState, SizeClass, Source, Wanted
+from parvis.domain.fleet.deployment import Address, Deployment, DeploymentState, LoadPolicy, SizeClass, Source, Wanted
 from parvis.domain.fleet.replica import EngineKind, ReplicaState
 from parvis.flows.store import Store
 
@@ -28,6 +28,7 @@ FAR = Deployment(
     cost=7,
 )
 NEAR = Deployment(deployment_id="near", pool="chat", source=Source.HERE, weights="builtin:x", replicas=3)
+LAZY = replace(NEAR, load=LoadPolicy.ON_DEMAND, idle_s=30)
 
 
 async def deployments_come_back_as_they_were_put(store: Store) -> None:
@@ -41,7 +42,7 @@ async def deployments_come_back_as_they_were_put(store: Store) -> None:
 
 async def a_change_of_what_somebody_else_has_changed_is_refused(store: Store) -> None:
     await store.add_deployment(NEAR)
-    scaled = replace(NEAR, replicas=5, state=DeploymentState.CORDONED, generation=1)
+    scaled = replace(LAZY, replicas=5, state=DeploymentState.CORDONED, generation=1)
     await store.swap_deployment(NEAR, scaled)
     with pytest.raises(Conflict):
         await store.swap_deployment(NEAR, replace(NEAR, replicas=4))

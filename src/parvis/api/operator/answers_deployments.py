@@ -3,7 +3,7 @@
 from typing import Literal
 
 from parvis.api.web.answers import Shape
-from parvis.domain.fleet.deployment import DeploymentState, SizeClass, Source
+from parvis.domain.fleet.deployment import DeploymentState, LoadPolicy, SizeClass, Source
 from parvis.domain.fleet.replica import CacheSharing, EngineKind, ReplicaState
 
 
@@ -45,6 +45,8 @@ class DeploymentShown(Shape):
     slots: int
     weight: int
     cost: int
+    load: LoadPolicy
+    idle_s: int
     state: DeploymentState
     generation: int
     ready: int
@@ -71,7 +73,7 @@ class ReplicaShown(Shape):
     """The machine, where it is known and is not control's own."""
     kind: EngineKind
     address: str | None
-    """None while it starts."""
+    """None while it starts or sleeps."""
     state: ReplicaState
     why: str
     """Why it is in its state, or why gateways do not ask it."""

@@ -55,8 +55,8 @@ class SupposedRoute(Shape):
 class FleetReplica(Shape):
     """One replica. Slots of 0: nobody said.
 
-    `state` is that of operator and machine (`starting`, `cordoned`, `draining`, `gone`); of one that is ready, how
-    gateways see it (`open`, `partly`, `returning`, `closed`, `unseen`).
+    `state` is that of operator and machine (`asleep`, `starting`, `cordoned`, `draining`, `gone`); of one that is
+    ready, how gateways see it (`open`, `partly`, `returning`, `closed`, `unseen`).
     """
 
     replica_id: str

@@ -5,9 +5,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from parvis.domain.fleet.deployment import (
+    IDLE_S_MAX,
+    IDLE_S_MIN,
     REPLICAS_MAX,
     Deployment,
     DeploymentState,
+    LoadPolicy,
     SizeClass,
     Source,
 )
@@ -58,6 +61,9 @@ class DeploymentFields(BaseModel):
     slots: Annotated[StrictInt, Field(ge=0, le=65_536)] = 0
     weight: Weight = 1
     cost: Annotated[StrictInt, Field(ge=0, le=1_000_000_000)] = 0
+    load: LoadPolicy = LoadPolicy.PINNED
+    idle_s: Annotated[StrictInt, Field(ge=IDLE_S_MIN, le=IDLE_S_MAX)] = 600
+    """Of `on-demand`: after so many seconds in which nobody asked it is unloaded."""
     state: Literal[DeploymentState.SERVING, DeploymentState.CORDONED, DeploymentState.DRAINING] = (
         DeploymentState.SERVING
     )

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from parvis.domain.fleet.replica import CacheSharing, EngineKind, Replica, ReplicaState, TlsFiles
 
 REPLICAS_MAX: Final = 64
+IDLE_S_MIN, IDLE_S_MAX = 10, 86_400
 SUFFIX_LETTERS: Final = "bcdfghjkmnpqrstvwxz"
 SUFFIX_CHARS: Final = 5
 """Of the last part of a replica's id: no vowels, so no words; no digits, so never the id of a settings' engine."""
@@ -35,6 +36,15 @@ class DeploymentState(StrEnum):
     DRAINING = "draining"
     """It takes nothing new, and is stopped when nothing runs on it any more."""
     STOPPED = "stopped"
+
+
+class LoadPolicy(StrEnum):
+    """When the weights of engine processes are in memory."""
+
+    PINNED = "pinned"
+    """From the start on, always."""
+    ON_DEMAND = "on-demand"
+    """From the first request on, until nobody has asked for a while."""
 
 
 class SizeClass(StrEnum):
@@ -93,6 +103,9 @@ class Deployment:
     """Requests side by side at which one replica is fastest. 0: of an engine process `parallel`, else without bound."""
     weight: int = 1
     cost: int = 0
+    load: LoadPolicy = LoadPolicy.PINNED
+    idle_s: int = 600
+    """Of `on-demand`: after so many seconds in which nobody asked it is unloaded."""
     state: DeploymentState = DeploymentState.SERVING
     generation: int = 0
     """Grows with each restart that was asked for."""
@@ -197,6 +210,7 @@ def as_wanted(replica: Replica, deployments: Mapping[str, Deployment], marks: Ma
 
 _STRICTNESS = (
     ReplicaState.READY,
+    ReplicaState.ASLEEP,
     ReplicaState.CORDONED,
     ReplicaState.STARTING,
     ReplicaState.DRAINING,

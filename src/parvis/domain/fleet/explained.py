@@ -59,7 +59,7 @@ def _candidate(choice: Choice, at: int, replicas: Sequence[Replica]) -> Candidat
 
 def _why(choice: Choice, candidates: Sequence[Candidate], weights: Weights) -> str:
     if choice.picked < 0:
-        return "All that could take it are busy: it waits." if choice.picked == BUSY else "None can take it."
+        return "All that could take it are busy or asleep: it waits." if choice.picked == BUSY else "None can take it."
     if not choice.marks:
         return "It is the only one of its pool: nothing was weighed."
     best = candidates[choice.picked]

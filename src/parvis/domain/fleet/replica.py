@@ -29,6 +29,8 @@ class CacheSharing(StrEnum):
 class ReplicaState(StrEnum):
     """What the operator and the machine say of a replica. Whether it answers well, each gateway sees for itself."""
 
+    ASLEEP = "asleep"
+    """Nothing runs: it stands for replicas that are loaded when somebody asks. See `demand`."""
     STARTING = "starting"
     READY = "ready"
     CORDONED = "cordoned"
@@ -76,3 +78,5 @@ class Replica:
     why: str = ""
     """Why it is in its state, for people."""
     cache: CacheSharing = CacheSharing.TENANT
+    failed: bool = False
+    """It was tried to start it, in vain; it is tried again."""

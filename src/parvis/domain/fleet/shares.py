@@ -148,6 +148,10 @@ class _Gateway:
         self.hungry: dict[str, int] = {}
         self.away = False
 
+    def lacks(self, share: Mapping[str, int]) -> bool:
+        """Whether it must be told this: it has another one, or was never told any, so that it tells us nothing yet."""
+        return self.told != share or not self.number
+
     def need(self, pool: str) -> Need:
         """With what it needed a moment ago."""
         need = self.needs.get(pool, NOTHING)
@@ -231,7 +235,8 @@ class SlotBook:
                 grown = max(0, target[each] - ceilings.get(each, 0))
                 ceilings[each] = ceilings.get(each, 0) + grown
                 free[each] = free.get(each, 0) - grown
-        return [self._grant(one, target) for one, target in targets.items() if self._gateways[one].told != target]
+        known = self._gateways
+        return [self._grant(one, share) for one, share in targets.items() if known[one].lacks(share)]
 
     def _divide(self, pool: str, slots: Mapping[str, int]) -> dict[str, dict[str, int]]:
         """Among those that are there, of what those that are away do not hold."""
