@@ -18,7 +18,20 @@ from parvis.core.errors import Failure
 from parvis.testing.processes import fake_engine
 
 CHAT, EMBED = "smollm2-135m-instruct", "all-minilm-l6-v2"
-REPLICA = {"id": "smollm2-0", "engine": "smollm2", "kind": "llama.cpp", "address": "here", "state": "ready"}
+REPLICA = {
+    "id": "smollm2-0",
+    "engine": "smollm2",
+    "kind": "llama.cpp",
+    "address": "here",
+    "state": "ready",
+    "seen": "open",
+    "why": "",
+    "in_flight": 0,
+    "pace": 1.0,
+    "first_byte_ms": 0,
+    "load": None,
+    "cache": "alone",
+}
 Parvis = Callable[..., Awaitable[Result]]
 
 

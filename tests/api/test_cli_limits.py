@@ -104,7 +104,7 @@ async def test_a_tier_is_made_sold_and_changed_for_all_who_have_it(parvis: Parvi
         2,
         "50 €",
     )
-    assert await premises.store.limits_in_force() == {"contract:other": Limits((MINUTE,))}
+    assert await premises.store.limits_in_force() == {"contract:other": Limits((MINUTE,), priority=2)}
     agreed = await parvis("limit", "set", "contract:other", "--budget-euro", "9")
     assert (agreed["tier"], agreed["set"]) == ("gold", {"monthly_euro": "9"})
     assert agreed["in_force"] == {"requests_per_minute": 60, "monthly_euro": "9"}

@@ -377,3 +377,10 @@ def test_who_is_beaten_to_the_first_byte_is_slow_and_not_ill() -> None:
     assert health.breaker.state is BreakerState.CLOSED
     assert health.first_byte_ms > 100
     assert health.sign_s == 0.1  # nothing came from it
+
+
+def test_how_long_a_whole_answer_took_makes_nobody_slow() -> None:
+    health = Health(0.0)
+    for _ in range(20):
+        health.first_byte(1.0, None)
+    assert (health.first_byte_ms, health.known_ms(1.0), health.sign_s) == (0.0, None, 1.0)

@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BUILD_S_MAX = 300
+pytestmark = pytest.mark.timeout(BUILD_S_MAX + 60)
 TESTS_S_MAX = 600
 PARTS = (
     "tests/wire",

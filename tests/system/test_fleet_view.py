@@ -55,7 +55,7 @@ def test_a_decision_is_explained_as_it_was(running: Service) -> None:
 
 
 def test_what_nobody_remembers_is_said_with_the_bound(running: Service) -> None:
-    answer = running.operator.get("/v1/route/req_unheard")
+    answer = running.operator.get("/v1/route/req_00000000000000000000000000")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "decision_not_found")
     assert "4,096" in answer.json()["error"]["message"]
 

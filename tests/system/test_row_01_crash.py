@@ -151,6 +151,6 @@ async def test_a_crash_loses_or_doubles_no_request(tmp_path: Path, level: Litera
 
 async def test_control_a_final_marker_before_the_commit_is_noticed(tmp_path: Path) -> None:
     with planted(SOURCES, SOON_AGAIN | MARKER_BEFORE_COMMIT) as sources:
-        differences, _ = await crash(tmp_path / "home", sources, KILLS_OF_THE_CONTROL, books_s_max=2)
+        differences, _ = await crash(tmp_path / "home", sources, KILLS_OF_THE_CONTROL, books_s_max=6)
     print(f"control of row 1: {len(differences)} differences, such as: {differences[:2]}")
     assert any("booked as gateway_lost" in difference for difference in differences)

@@ -31,13 +31,15 @@ SOURCES = Path(__file__).parents[2] / "src"
 
 PARTIAL_EVENT = {
     "parvis/adapters/engines/relay.py": (
-        "        else:\n            self._finish(Outcome.ENGINE_BROKE)\n",
-        """        else:
+        "                self._delivery.error = str(failure)\n            self._finish(Outcome.ENGINE_BROKE)\n",
+        """                self._delivery.error = str(failure)
             self._sink.events(self._rest) if self._rest else None
             self._finish(Outcome.ENGINE_BROKE)
 """,
     )
 }
+PATIENT = {"PARVIS_ROUTING__CIRCUIT_BREAKER": "false"}
+"""Else an engine that breaks most of its answers is soon left alone."""
 Json = dict[str, Any]
 Cut = tuple["Recorded", int]
 
@@ -233,7 +235,7 @@ def _is_right(due: Bill, row: Json | None) -> bool:
 
 
 async def test_an_engine_that_dies_midway_gives_an_honest_end(tmp_path: Path, level: Literal["C", "N"]) -> None:
-    with before_each_kind(tmp_path / "home") as (running, engines):
+    with before_each_kind(tmp_path / "home", env=PATIENT) as (running, engines):
         running.allow("fake-vllm", "chat", "tools")
         async with Caller(running.port, running.api_key) as caller:
             recorded = await record(caller, engines, STREAMS)
@@ -250,7 +252,8 @@ async def test_an_engine_that_dies_midway_gives_an_honest_end(tmp_path: Path, le
 
 
 async def test_control_a_partial_event_is_noticed(tmp_path: Path) -> None:
-    with planted(SOURCES, PARTIAL_EVENT) as sources, before_each_kind(tmp_path / "home", sources) as (running, engines):
+    home = tmp_path / "home"
+    with planted(SOURCES, PARTIAL_EVENT) as sources, before_each_kind(home, sources, PATIENT) as (running, engines):
         running.allow("fake-vllm", "chat", "tools")
         async with Caller(running.port, running.api_key) as caller:
             recorded = await record(caller, engines, 20)

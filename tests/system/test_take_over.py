@@ -103,7 +103,7 @@ async def test_one_that_is_killed_at_any_step_changes_nothing(shared: Service, s
 
 
 FAULTS = {
-    "control": ("parvis/app/control.py", "        await self.announce()\n        await self._link.start"),
+    "control": ("parvis/app/control.py", "        self._slots.begin()\n        await self._link.start"),
     "gateway": ("parvis/app/gateway.py", "        await self._known.wait()\n"),
 }
 

@@ -79,6 +79,7 @@ class Gateway:
             clock, routing.weights, standing=self._standing, bounds=bounds, index_bytes=index_bytes
         )
         self._fleet.hedge_after_s = routing.hedge_after_ms / 1000
+        self._standing.breaks = routing.circuit_breaker
         self._queueing = Queueing(self._fleet, self._link.slots)
         self._tally = Tally()
         self._engine = HttpEngine(loop)
@@ -164,6 +165,7 @@ class Gateway:
         self._settings = settings
         self._fleet.renew(settings.routing.weights, settings.queue.bounds)
         self._fleet.hedge_after_s = settings.routing.hedge_after_ms / 1000
+        self._standing.breaks = settings.routing.circuit_breaker
         self._watch.stall_s_max = settings.routing.stall_s_max
         await self._engine.renew()
 

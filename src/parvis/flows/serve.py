@@ -85,4 +85,12 @@ def ask_for(prepared: PreparedKey, request: InferenceRequest, model: Model, hold
     """What routing must know of a request."""
     most = hold.worst.input_tokens_max + hold.worst.output_tokens_max
     tenant_id, priority, texts = prepared.key.tenant_id, prepared.priority, request.body.texts
-    return Ask(model.engine, tenant_id, most, priority=priority, texts=texts, request_id=request.request_id)
+    return Ask(
+        model.engine,
+        tenant_id,
+        most,
+        priority=priority,
+        texts=texts,
+        request_id=request.request_id,
+        streamed=request.stream,
+    )

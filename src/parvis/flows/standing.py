@@ -34,6 +34,8 @@ class Standing:
 
     def __init__(self, clock: Clock, deserted: Callable[[str], object] = lambda _: None) -> None:
         self._clock = clock
+        self.breaks = True
+        """Whether failed and slow requests make a replica be left alone; looks at it do in any case."""
         self.deserted = deserted
         """Told the id of a replica that does not live: what waits on it for a first byte should go elsewhere."""
         self._seats: dict[str, Seat] = {}
@@ -74,14 +76,14 @@ class Standing:
         health = self._healths.get(placement.replica.replica_id)
         if health is not None:
             now_s = self._clock.monotonic_s()
-            health.first_byte(now_s, (now_s - placement.placed_s) * 1000)
+            health.first_byte(now_s, (now_s - placement.placed_s) * 1000 if placement.ask.streamed else None)
             placement.seat.first_byte_ms = health.first_byte_ms
 
     def ended(self, placement: Placement, ending: Ending) -> None:
         """It has left the replica."""
         tells = ending is not Ending.GOOD and ending is not Ending.REFUSED
         health = self._healths.get(placement.replica.replica_id)
-        if health is not None and (tells or health.troubled):
+        if health is not None and self.breaks and (tells or health.troubled):
             health.ended(ending, placement.placed_s, self._clock.monotonic_s(), heard=placement.heard)
             self._follow(placement.replica.replica_id, placement.seat, health)
 
@@ -134,7 +136,7 @@ class Standing:
             if all(health.breaker.state is BreakerState.OPEN for health in pool):
                 for health in pool:
                     health.breaker.hurry()
-            elif len(pool) > 1:
+            elif len(pool) > 1 and self.breaks:
                 self._leave_slow_ones(pool, now_s)
 
     def _leave_slow_ones(self, pool: list[Health], now_s: float) -> None:

@@ -36,6 +36,7 @@ class Trail:
         self._prices = prices
         self._hold = hold
         self._started_s = house.clock.monotonic_s()
+        self._started_unix_ms = house.clock.unix_ms()
         self._first_byte_ms = 0
         self._placement: Placement | None = None
         self._written_on = ""
@@ -65,7 +66,7 @@ class Trail:
             self._prices.version,
             self._hold.amount.pico_euro,
             request.stream,
-            self._house.clock.unix_ms(),
+            self._started_unix_ms,
             key.project_id,
             key.owner_id,
             self._hold.accounts[1:],

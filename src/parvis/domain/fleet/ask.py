@@ -38,6 +38,7 @@ class Ask:
         "prefix",
         "priority",
         "request_id",
+        "streamed",
         "tenant_id",
         "texts",
         "tokens",
@@ -53,6 +54,7 @@ class Ask:
         priority: int = 0,
         texts: Texts = no_texts,
         request_id: str = "",
+        streamed: bool = True,
     ) -> None:
         self.pool = pool
         """As in `Model.engine`."""
@@ -65,6 +67,8 @@ class Ask:
         self.texts = texts
         """Its prompt, for who wants to know whose cache has its beginning."""
         self.request_id = request_id
+        self.streamed = streamed
+        """Its first byte is news: that of a whole answer comes with the last, and says how long the answer is."""
         self.prefix: tuple[int, ...] | None = None
         """Hashes of ever longer beginnings of its prompt, salted by tenant; None until somebody worked them out."""
         self.common = self.home = 0

@@ -91,11 +91,12 @@ class Health:
         """A request was sent there."""
         self.breaker.entered()
 
-    def first_byte(self, now_s: float, took_ms: float) -> None:
-        """It has begun to answer a request."""
+    def first_byte(self, now_s: float, took_ms: float | None) -> None:
+        """It has begun to answer a request; None: how long that took says nothing, the answer came whole."""
         self.sign_s = now_s
         self._misses = self._silent = 0
-        self._learn(now_s, took_ms)
+        if took_ms is not None:
+            self._learn(now_s, took_ms)
 
     def _learn(self, now_s: float, took_ms: float) -> None:
         self._sampled_s = now_s
