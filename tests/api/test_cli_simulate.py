@@ -68,3 +68,86 @@ def test_a_refusal_names_what_there_is(words: tuple[str, ...], said: str) -> Non
     refused = simulate(*words)
     assert refused.exit_code == 1
     assert said in refused.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--find", "machines", "--requests", "9"), "leave --requests out"),
+        (("--find", "machines", "--traffic", "any.jsonl"), "leave --traffic out"),
+        (("--p99-ms", "900"), "say --find machines"),
+        (("--traffic", "any.jsonl", "--times", "2"), "leave --times out"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(words: tuple[str, ...], said: str) -> None:
+    refused = simulate(*words)
+    assert refused.exit_code == 2
+    assert said in refused.output
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("= 200,", "= -100,", "[pools.chat.traffic]: `output_tokens_per_s` is -100. It must be more than 0"),
+        ("= 200,", "= 200, answer_tokens = 0,", "`answer_tokens` is 0"),
+        ("= 200,", "= 200, calm_s = 0,", "`calm_s` is 0"),
+        ("= 200,", "= 200, tenants = 0,", "`tenants` is 0. It must be at least 1 and at most 1,000,000"),
+        ("= 200,", "= nan,", "`output_tokens_per_s` is nan"),
+        ("faults = ", "gateways = 0\nfaults = ", "The scenario: `gateways` is 0. It must be at least 1 and at most 64"),
+        (", first_token_ms = 300", "", "[pools.chat.goal] does not say `first_token_ms`"),
+        ('gpu = "8b-h100"', 'gpu = ["8b-h100"]', "[pools.chat] has no known `gpu`"),
+        ("hours = 0.01", "hours = -1", "`hours` is -1"),
+        ("machines = 2", "", "[pools.chat] does not say `machines`"),
+        ("machines = 2", "machines = 0", "[pools.chat]: `machines` is 0"),
+        ("machines = 2", "machines = 2\nslots = -3", "`slots` is -3"),
+        ("output_tokens_per_s = 200, ", "", "[pools.chat.traffic] does not say `output_tokens_per_s`"),
+        ('faults = "harsh"', "faults = { crash_hours = -1 }", "[faults]: `crash_hours` is -1. It must be 0, or"),
+        ('faults = "harsh"', "faults = { slow_hours = 1e-9 }", "[faults]: `slow_hours` is 1e-09"),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused_by_name(before: str, after: str, said: str, tmp_path: Path) -> None:
+    fleet = tmp_path / "fleet.toml"
+    assert before in FLEET
+    fleet.write_text(FLEET.replace(before, after))
+    refused = simulate(str(fleet))
+    assert refused.exit_code == 1
+    assert said in refused.output
+
+
+@pytest.mark.parametrize(
+    ("traffic", "said"),
+    [
+        (None, "cannot be read: No such file"),
+        (b"", "There is no request in"),
+        (b'{"at_ms": -1, "pool": "70b", "prompt_tokens": 9, "output_tokens": 9}', "`at_ms` is -1"),
+        (b'{"at_ms": 0, "pool": "70b", "prompt_tokens": -489, "output_tokens": 9}', "`prompt_tokens` is -489"),
+        (b"\xff", "is no text in UTF-8"),
+    ],
+    ids=["absent", "empty", "early", "negative", "no text"],
+)
+def test_traffic_that_cannot_be_is_refused(traffic: bytes | None, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "traffic.jsonl"
+    if traffic is not None:
+        path.write_bytes(traffic)
+    refused = simulate("--traffic", str(path))
+    assert refused.exit_code == 1
+    assert said in refused.output
+
+
+def test_a_record_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    refused = simulate(*SHORT, "--record", str(tmp_path / "nowhere" / "traffic.jsonl"))
+    assert refused.exit_code == 1
+    assert "cannot be written: No such file" in refused.output
+
+
+def test_a_goal_out_of_reach_is_said() -> None:
+    refused = simulate(*SHORT, "--find", "machines", "--p99-ms", "1")
+    assert refused.exit_code == 1
+    assert "Pool '70b' cannot keep p99 <= 1 ms" in refused.output
+
+
+def test_programs_get_numbers_where_people_get_percent_and_bars() -> None:
+    told, listed = simulate(*SHORT, "-o", "json").output, simulate(*SHORT, "-o", "csv").output
+    (pool,) = json.loads(told)["pools"]
+    assert all(0 <= pool[name] <= 1 for name in ("answered", "busy", "cached"))
+    assert "%" not in told + listed

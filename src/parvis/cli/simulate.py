@@ -3,7 +3,7 @@
 import sys
 import time
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -22,7 +22,7 @@ from parvis.flows.scenario_file import faults_named, read_calls, read_scenario, 
 from parvis.flows.simulated_figures import End, Figures, PoolFigures, percentile
 from parvis.flows.simulated_fleet import simulate as run
 from parvis.flows.simulated_gateway import OURS, POLICIES
-from parvis.flows.simulated_search import find_machines
+from parvis.flows.simulated_search import MACHINES_MAX, find_machines
 
 _PATH = click.Path(dir_okay=False, path_type=Path)
 _COLUMNS = (
@@ -47,9 +47,13 @@ class _Asked:
 @click.argument("scenario", default="service", metavar="[SCENARIO]")
 @click.option("--policy", multiple=True, type=click.Choice((*POLICIES, "all")), help="Repeat to compare [parvis].")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same figures.")
-@click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="So long [as the scenario says].")
+@click.option(
+    "--hours", type=click.FloatRange(min=0, max=100_000, min_open=True), help="So long [as the scenario says]."
+)
 @click.option("--requests", type=click.IntRange(min=1), help="No more than so many.")
-@click.option("--times", type=click.FloatRange(min=0, min_open=True), default=1.0, help="So many times the load.")
+@click.option(
+    "--times", type=click.FloatRange(min=0, max=1e6, min_open=True), default=1.0, help="So many times the load."
+)
 @click.option("--faults", help="none, usual or harsh [as the scenario says].")
 @click.option("--gateways", type=click.IntRange(min=1, max=64), help="So many [as the scenario says].")
 @click.option("--traffic", type=_PATH, help="Recorded requests: a JSON object on each line.")
@@ -63,25 +67,49 @@ def simulate(scenario: str, seed: int, output: str, **said: Any) -> None:
 
     SCENARIO is `service`, which is built in, or a TOML file. All figures are simulated.
     """
+    _agree(said)
     plan = _adapted(_scenario(scenario), said)
     asked = _Asked(seed, said["requests"], said["traffic"])
+    _something_asked(plan, asked, each=bool(said["find"]))
     if said["record"] is not None:
-        said["record"].write_text("".join(f"{written(call)}\n" for call in _calls(plan, asked) or _drawn(plan, asked)))
+        _record(said["record"], _calls(plan, asked) or _drawn(plan, asked))
     elif said["find"]:
         rows = [_found(plan, pool, seed, said["p99_ms"]) for pool in plan.pools]
-        print_rows(rows, _FOUND, output, _FOUND[2:])
+        print_rows([_shown(row) for row in rows] if output == "table" else rows, _FOUND, output, _FOUND[2:])
+        _all_reached(rows)
     else:
         chosen = POLICIES if "all" in said["policy"] else said["policy"] or (OURS,)
         runs = [_simulated(plan, asked, policy) for policy in chosen]
         if output in ("json", "yaml"):
             _print_whole(runs, output)
         else:
-            print_rows([row for one in runs for row in one["pools"]], _COLUMNS, output, _RIGHT)
+            rows = [row for one in runs for row in one["pools"]]
+            print_rows([_shown(row) for row in rows] if output == "table" else rows, _COLUMNS, output, _RIGHT)
             if output == "table":
                 _print_summary(runs)
 
 
 # What is asked
+
+
+def _agree(said: dict[str, Any]) -> None:
+    """Refuse options that would do nothing beside others."""
+    if said["p99_ms"] is not None and not said["find"]:
+        raise click.UsageError("--p99-ms is the goal of a search: say --find machines, too.")
+    alone = [f"--{name}" for name in ("policy", "record", "requests", "traffic") if said[name]]
+    if said["find"] and alone:
+        raise click.UsageError(f"--find draws its own traffic and runs policy {OURS}: leave {alone[0]} out.")
+    if said["traffic"] and said["times"] != 1:
+        raise click.UsageError("--traffic is what was recorded, as much as it was: leave --times out.")
+
+
+def _something_asked(scenario: Scenario, asked: _Asked, *, each: bool) -> None:
+    """Figures of no request say nothing. `each`: of every pool by itself."""
+    parts = [replace(scenario, pools={name: scenario.pools[name]}) for name in scenario.pools] if each else [scenario]
+    for part in parts:
+        if next(iter(_calls(part, asked) or _drawn(part, asked)), None) is None:
+            where = asked.traffic or f"{part.seconds:g} seconds of {', '.join(part.pools)}"
+            raise Misconfigured(f"There is no request in {where}. A simulation needs at least one.")
 
 
 def _scenario(name: str) -> Scenario:
@@ -123,11 +151,24 @@ def _calls(scenario: Scenario, asked: _Asked) -> Iterable[Call] | None:
     """Recorded ones, or the first of those that are drawn; None: all that are drawn."""
     if asked.traffic is None:
         return None if asked.requests is None else _drawn(scenario, asked)
-    lines = asked.traffic.read_text().splitlines()
+    try:
+        lines = asked.traffic.read_text().splitlines()
+    except OSError as problem:
+        raise Misconfigured(f"--traffic {asked.traffic} cannot be read: {problem.strerror}.") from None
+    except UnicodeDecodeError:
+        raise Misconfigured(f"--traffic {asked.traffic} is no text in UTF-8. Each line is a JSON object.") from None
     return islice(read_calls(lines, scenario.pools), asked.requests)
 
 
 # What is done
+
+
+def _record(path: Path, calls: Iterable[Call]) -> None:
+    text = "".join(f"{written(call)}\n" for call in calls)
+    try:
+        path.write_text(text)
+    except OSError as problem:
+        raise Misconfigured(f"--record {path} cannot be written: {problem.strerror}.") from None
 
 
 def _simulated(scenario: Scenario, asked: _Asked, policy: str) -> dict[str, Any]:
@@ -167,11 +208,20 @@ def _found(scenario: Scenario, pool: str, seed: int, p99_ms: float | None) -> di
         "machines": found.machines or None,
         "percentile": percent,
         "goal_ms": goal_ms,
-        "first_token_ms": round(found.first_ms, 1),
-        "answered": f"{found.availability:.3%}",
+        "first_token_ms": round(found.first_ms, 1) if found.machines else None,
+        "answered": found.availability if found.machines else None,
         "seed": seed,
         "tried": found.tried,
     }
+
+
+def _all_reached(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        if row["machines"] is None:
+            raise Misconfigured(
+                f"Pool {row['pool']!r} cannot keep p{row['percentile']} <= {row['goal_ms']:g} ms and answer enough:"
+                f" not with {MACHINES_MAX:,} machines. Choose a later goal, another gpu or fewer faults."
+            )
 
 
 def _say_tried(pool: str, machines: int, *, good: bool) -> None:
@@ -217,18 +267,28 @@ def _row(policy: str, name: str, plan: PoolPlan, figures: Figures) -> dict[str, 
         "mean_ms": round(sum(every) / len(every), 1) if every else 0.0,
         "wait_p99_ms": round(percentile(sorted(found.wait_ms), 99), 1),
         "tokens_per_s": round(found.tokens / figures.seconds, 1) if figures.seconds else 0.0,
-        "answered": f"{found.availability:.3%}",
+        "answered": found.availability,
         **{end.value: found.ends[end] for end in End if end is not End.ANSWERED},
         "retried": found.retried,
-        "cached": f"{found.hit_rate:.1%}",
+        "cached": round(found.hit_rate, 4),
         "fairness": round(found.fairness, 3),
-        "busy": f"{bar(round(busy * 1000), 1000, _BAR_COLUMNS):{_BAR_COLUMNS}} {busy:.0%}",
+        "busy": round(busy, 4),
         "goal": _goal(plan, found),
     }
 
 
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """For people: shares in percent, and how busy it was as a bar. Programs get all of them as 0 to 1."""
+    forms: dict[str, Callable[[float], str]] = {
+        "answered": "{:.3%}".format,
+        "cached": "{:.1%}".format,
+        "busy": lambda busy: f"{bar(round(busy * 1000), 1000, _BAR_COLUMNS):{_BAR_COLUMNS}} {busy:.0%}",
+    }
+    return {name: forms[name](value) if name in forms and value is not None else value for name, value in row.items()}
+
+
 def _goal(plan: PoolPlan, found: PoolFigures) -> str:
-    if plan.goal is None:
+    if plan.goal is None or not found.short_ms:
         return "-"
     reached = percentile(sorted(found.short_ms), plan.goal.percentile)
     word = "met" if reached < plan.goal.first_token_ms else "MISSED"

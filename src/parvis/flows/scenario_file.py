@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -19,6 +19,52 @@ _SECONDS_AN_HOUR = 3_600.0
 _CALL_DEFAULTS: Table = {"tenant": 0, "system": 0, "system_tokens": 0}
 
 
+class _Range(NamedTuple):
+    """What a number may be. Each has a highest value, so that no run is endless or takes all memory."""
+
+    least: float
+    most: float = 1e9
+    above: bool = False
+    """Whether it must be more than the least."""
+    or_zero: bool = False
+    """Whether 0, which is never, is allowed below the least."""
+
+    def has(self, value: float) -> bool:
+        """Not, either, what is no number at all."""
+        enough = self.least < value if self.above else self.least <= value
+        return (enough and value <= self.most) or (self.or_zero and value == 0)
+
+    def __str__(self) -> str:
+        zero, least = "0, or " if self.or_zero else "", "more than" if self.above else "at least"
+        return f"{zero}{least} {self.least:g} and at most {self.most:,.0f}"
+
+
+_ANY, _MORE, _COUNT = _Range(0), _Range(0, above=True), _Range(1, 1e6)
+_TOKENS_MAX = 10_000_000
+"""Of one text: fewer blocks than a conversation may have."""
+_RANGES = {
+    **dict.fromkeys(("at_ms", "output_tokens_per_hour", "restart_s", "freeze_s", "slow_s", "cut_s", "way_ms"), _ANY),
+    **dict.fromkeys(("burst", "first_token_ms", "output_tokens_per_s", "think_s"), _MORE),
+    **dict.fromkeys(("burst_s", "calm_s"), _Range(0.001)),
+    **dict.fromkeys(("crash_hours", "cut_hours", "freeze_hours", "slow_hours"), _Range(0.001, or_zero=True)),
+    **dict.fromkeys(("slow_times", "systems", "tenants", "turns"), _COUNT),
+    **dict.fromkeys(("answer_tokens", "answer_tokens_max", "context_tokens_max"), _Range(1, _TOKENS_MAX)),
+    **dict.fromkeys(("message_tokens", "output_tokens", "prompt_tokens"), _Range(1, _TOKENS_MAX)),
+    **dict.fromkeys(("system", "tenant"), _Range(0, 1e6)),
+    "availability_min": _Range(0, 1),
+    "conversation": _Range(0, 1e12),
+    "gateways": _Range(1, 64),
+    "hours": _Range(0, 100_000, above=True),
+    "machines": _Range(1, 4_096),
+    "percentile": _Range(1, 100),
+    "seconds": _Range(0, 3.6e8, above=True),
+    "slots": _Range(0, 100_000),
+    "system_tokens": _Range(0, _TOKENS_MAX),
+    "tenants_skew": _Range(0, 50),
+}
+"""By the names of scenarios and of traffic; none of them means two things."""
+
+
 def read_scenario(table: Table) -> Scenario:
     """A scenario of a TOML file. Raises Misconfigured, naming what is wrong and what would be right."""
     said = dict(table)
@@ -29,12 +75,14 @@ def read_scenario(table: Table) -> Scenario:
     if not isinstance(pools, dict) or not pools:
         raise Misconfigured("A scenario has at least one table [pools.NAME].")
     said["pools"] = {name: _pool(name, pool) for name, pool in pools.items()}
-    _know(said, _names(Scenario), "the scenario")
-    _know(said.get("faults", {}), _names(FaultRates), "[faults]")
-    scenario = _made(said, Scenario, "the scenario")
+    if "faults" in said:
+        _checked(said["faults"], FaultRates, "[faults]")
+    scenario = _checked(said, Scenario, "The scenario")
     if hours is None:
         return scenario
-    return dataclasses.replace(scenario, seconds=_made(hours, float, "hours") * _SECONDS_AN_HOUR)
+    seconds = _made(hours, float, "hours") * _SECONDS_AN_HOUR
+    _within({"hours": hours}, "The scenario")
+    return dataclasses.replace(scenario, seconds=seconds)
 
 
 def faults_named(name: str) -> FaultRates:
@@ -72,18 +120,40 @@ def _call(line: str, number: int) -> Call:
     told = {"conversation": number, **_CALL_DEFAULTS, **said}
     if missing := [name for name in Call._fields if name not in told]:
         raise Misconfigured(f"{where} has no {missing[0]!r}.")
-    return _made([told[name] for name in Call._fields], Call, where)
+    call = _made([told[name] for name in Call._fields], Call, where)
+    _within(told, where)
+    return call
 
 
 def _pool(name: str, table: Any) -> Table:
     where = f"[pools.{name}]"
     _know(table, _names(PoolPlan), where)
-    if table.get("gpu") not in PROFILES:
+    if str(table.get("gpu")) not in PROFILES:
         raise Misconfigured(f"{where} has no known `gpu`. There are: {', '.join(PROFILES)}.")
     traffic = table.get("traffic", {})
     _know(traffic, _names(PoolTraffic), f"[pools.{name}.traffic]")
-    _know(table.get("goal", {}), _names(Goal), f"the goal of {where}")
-    return {**table, "traffic": {**traffic, "pool": name}}
+    whole = {**table, "traffic": {**traffic, "pool": name}}
+    _checked(whole["traffic"], PoolTraffic, f"[pools.{name}.traffic]")
+    if "goal" in table:
+        _checked(table["goal"], Goal, f"[pools.{name}.goal]")
+    _checked(whole, PoolPlan, where)
+    return whole
+
+
+def _checked(said: Any, kind: type[T], where: str) -> T:
+    """One table: known names, those that it must have, their kinds, their ranges."""
+    _know(said, _names(kind), where)
+    if missing := sorted(_needed(kind) - said.keys()):
+        raise Misconfigured(f"{where} does not say `{missing[0]}`. It must: there is no usual value.")
+    made = _made(said, kind, where)
+    _within(said, where)
+    return made
+
+
+def _within(said: Table, where: str) -> None:
+    for name in said.keys() & _RANGES.keys():
+        if not _RANGES[name].has(said[name]):
+            raise Misconfigured(f"{where}: `{name}` is {said[name]}. It must be {_RANGES[name]}.")
 
 
 def _know(said: Any, names: Collection[str], where: str) -> None:
@@ -95,6 +165,11 @@ def _know(said: Any, names: Collection[str], where: str) -> None:
 
 def _names(kind: type[Any]) -> frozenset[str]:
     return frozenset(one.name for one in dataclasses.fields(kind))
+
+
+def _needed(kind: type[Any]) -> frozenset[str]:
+    usual = (dataclasses.MISSING, dataclasses.MISSING)
+    return frozenset(one.name for one in dataclasses.fields(kind) if (one.default, one.default_factory) == usual)
 
 
 def _made(said: Any, kind: type[T], where: str) -> T:
