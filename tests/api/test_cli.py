@@ -15,6 +15,9 @@ from parvis.cli.conversation import events
 from parvis.cli.main import main
 from parvis.cli.output import bar, printable
 from parvis.core.errors import Failure
+from parvis.domain.catalog.model import AutoCandidate, AutoPolicy, Model
+from parvis.domain.fleet.deployment import Address, Deployment
+from parvis.flows.deployments import create_deployment, remove_deployment
 from parvis.testing.processes import fake_engine
 
 CHAT, EMBED = "smollm2-135m-instruct", "all-minilm-l6-v2"
@@ -251,6 +254,24 @@ async def test_a_healthy_installation_is_well(parvis: Parvis, premises: Any) -> 
     states = {check["what"]: check["state"] for check in report["checks"]}
     assert report["ok"]
     assert states["ledger"] == states["service"] == states["weights of smollm2"] == states["port of operator"] == "ok"
+
+
+async def test_the_doctor_knows_deployments_and_that_auto_entries_have_no_engine(parvis: Parvis, premises: Any) -> None:
+    yard, address = premises.operator_desk().yard, Address("http://127.0.0.1:1")
+    await create_deployment(yard, Deployment(deployment_id="small-chat", pool="", model="small", addresses=(address,)))
+    policy = AutoPolicy((AutoCandidate("small"),))
+    auto = Model(id="auto", engine="", engine_model="", context_tokens=0, capabilities=(), auto=policy)
+    await premises.store.put_model(auto)
+    assert (await catalogue_found(parvis))["state"] == "ok"
+    await remove_deployment(yard, "small-chat")
+    found = await catalogue_found(parvis)
+    assert (found["state"], found["detail"]) == ("problem", "no such engine: small (small-chat)")
+
+
+async def catalogue_found(parvis: Parvis) -> Any:
+    """What the doctor says of the catalogue."""
+    report = json.loads((await parvis("doctor", "--json")).stdout)
+    return next(check for check in report["checks"] if check["what"] == "catalogue")
 
 
 def test_an_installation_that_was_never_started_is_no_problem(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from parvis.domain.fleet.deployment import Address, Deployment, DeploymentState,
 from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState
 from parvis.domain.identity.changes import Kind, Sheet, Sign
 from parvis.domain.identity.principal import operator
-from parvis.flows.apply import Declaration, apply
+from parvis.flows.apply import Declaration, apply, difference
 from parvis.flows.deployments import (
     DEPLOYMENTS_MAX,
     Depot,
@@ -24,6 +24,7 @@ from parvis.flows.deployments import (
     remove_deployment,
     restart_deployment,
     set_deployment_state,
+    takes_requests,
 )
 from parvis.flows.keys import Mint
 
@@ -141,3 +142,36 @@ async def test_a_file_declares_deployments(store: SqlStore, mint: Mint, yard: Ya
     assert [(field.name, field.after) for field in change.fields] == [("state", "draining")]
     await forget_stopped(store, await yard.deployment("far"))
     assert [change.sign for change in (await apply(store, mint, operator(), drained)).changes] == [Sign.SAME]
+
+
+PROMISED_NOT = (
+    (("given", {"model": "x", "addresses": ({"url": "http://x:1"},)}), "'given' is an engine of the settings"),
+    (("near", {"model": "near", "source": "here", "weights": "bad"}), "The weights 'bad' are unknown."),
+    (("far", {"model": "no name", "addresses": ({"url": "http://x:1"},)}), "is no model name"),
+)
+"""Of a file: a deployment and its facts, and why it cannot be made."""
+
+
+@pytest.mark.parametrize(("said", "reason"), PROMISED_NOT)
+async def test_what_cannot_be_made_is_not_promised(
+    store: SqlStore, mint: Mint, yard: Yard, said: tuple[str, dict[str, object]], reason: str
+) -> None:
+    name, facts = said
+    wanted = Declaration((Sheet(Kind.DEPLOYMENT, (name,), facts),), depot=yard.depot)
+    with pytest.raises((BadRequest, Conflict), match=re.escape(reason)):
+        await difference(store, mint, wanted, prune=False)
+
+
+async def test_a_deployment_sees_those_before_it_in_its_file(store: SqlStore, mint: Mint, yard: Yard) -> None:
+    facts = {"model": "far-8b", "pool": "far", "addresses": ({"url": "http://a:1"},)}
+    sheets = tuple(Sheet(Kind.DEPLOYMENT, (name,), facts) for name in ("far", "far-2"))
+    with pytest.raises(Conflict, match="has the address 'http://a:1' already"):
+        await difference(store, mint, Declaration(sheets, depot=yard.depot), prune=False)
+
+
+@pytest.mark.parametrize(
+    ("seen", "ready"), [("open", 1), ("partly", 1), ("returning", 1), ("unseen", 1), ("closed", 0)]
+)
+def test_who_is_seen_closed_takes_no_requests(seen: str, ready: int) -> None:
+    assert takes_requests(ONE, seen) == bool(ready)
+    assert not takes_requests(replace(ONE, state=ReplicaState.STARTING), seen)

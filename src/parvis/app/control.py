@@ -56,12 +56,12 @@ from parvis.core.clock import SystemClock
 from parvis.core.errors import Failure, Misconfigured
 from parvis.core.secret import Secret
 from parvis.domain.fleet.demand import can_serve
-from parvis.domain.fleet.replica import Replica, ReplicaState
+from parvis.domain.fleet.replica import Replica
 from parvis.domain.identity.site import Site
 from parvis.domain.metering.records import UsageRecord
 from parvis.flows.bookkeeping import Bookkeeper
 from parvis.flows.claims import ClaimBook
-from parvis.flows.deployments import Depot, Seen
+from parvis.flows.deployments import Depot, Seen, takes_requests
 from parvis.flows.ingest import Ingest
 from parvis.flows.lending import Lender
 from parvis.flows.lobby import Proofs
@@ -222,8 +222,11 @@ class Control:
         if self._lock is not None:
             await self._deployed.look()
             await self._announcer.announce()
-            ready = sum(one.state is ReplicaState.READY for one in self._replicas())
-            self._metrics.set("parvis_replicas_ready", ready)
+            self._count_ready()
+
+    def _count_ready(self) -> None:
+        ready = sum(takes_requests(one, self._fleet.of(one.replica_id).state) for one in self._replicas())
+        self._metrics.set("parvis_replicas_ready", ready)
 
     def _replicas(self) -> tuple[Replica, ...]:
         """Those that can be asked, or could."""
@@ -283,11 +286,13 @@ class Control:
         self._fleet.gone(gateway)
         self._view.gone(gateway)
         self._metrics.seen(self._fleet.measures())
+        self._count_ready()
 
     def _seen(self, gateway: str, seats: list[SeatSeen]) -> None:
         self._fleet.said(gateway, seats)
         self._view.looked()
         self._metrics.seen(self._fleet.measures())
+        self._count_ready()
 
     def _backlog(self, gateway: str, told: Backlog) -> None:
         self._view.backlog(gateway, told)

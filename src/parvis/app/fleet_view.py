@@ -78,4 +78,4 @@ class FleetView:
 
     def _sight(self, replica: Replica) -> Sight:
         seen = self._book.of(replica.replica_id)
-        return Sight(seen.state, seen.why, seen.in_flight, seen.first_byte_ms)
+        return Sight(seen.state, replica.why or seen.why, seen.in_flight, seen.first_byte_ms)

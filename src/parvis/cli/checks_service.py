@@ -103,9 +103,11 @@ def _readiness(api: OperatorApi) -> Finding:
 
 def _catalogue(api: OperatorApi, settings: Settings) -> Finding:
     entries = [entry for entry in api.every("/v1/models") if entry["state"] not in ("planned", "retired")]
-    orphans = [f"{entry['id']} ({entry['engine']})" for entry in entries if entry["engine"] not in settings.engines]
+    pools = settings.engines.keys() | {deployment["pool"] for deployment in api.every("/v1/deployments")}
+    served = [entry for entry in entries if entry["auto"] is None]  # an `auto` entry has no engine of its own
+    orphans = [f"{entry['id']} ({entry['engine']})" for entry in served if entry["engine"] not in pools]
     if orphans:
-        fix = "Name their engine in parvis.toml, or retire them with `parvis model apply`."
+        fix = "Deploy their engine, name it in parvis.toml, or retire them with `parvis model apply`."
         return problem("catalogue", f"no such engine: {', '.join(orphans)}", fix)
     return ok("catalogue", f"{len(entries)} models served")
 

@@ -18,7 +18,7 @@ from parvis.flows import catalogue
 from parvis.flows.apply_acts import Bench, Made
 from parvis.flows.apply_record import action_of, place_of_change
 from parvis.flows.declared import present, settled
-from parvis.flows.deployments import NO_DEPOT, Depot
+from parvis.flows.deployments import NO_DEPOT, Depot, Yard, foresee_deployments
 from parvis.flows.keys import Mint
 from parvis.flows.organisations import default_project_id
 from parvis.flows.store import Store
@@ -61,6 +61,9 @@ async def difference(store: Store, mint: Mint, wanted: Declaration, *, prune: bo
     changes = [change for change in plan(here, said, wanted.owned if prune else ()) if not _is_default(change)]
     first = [change for change in changes if change.kind in _BEFORE_MODELS and change.sign is not Sign.REMOVE]
     rest = [change for change in changes if change not in first]
+    yard = Yard(store, mint.clock, wanted.depot)
+    entries = await foresee_deployments(yard, known.values(), [(c.path[0], c.after) for c in rest if _deploys(c)])
+    await catalogue.apply(store, [*wanted.models, *entries], mint.clock, dry_run=True)
     return [*first, *(_of_model(change) for change in models), *prices, *rest]
 
 
@@ -100,6 +103,10 @@ async def _make(bench: Bench, change: Change, witness: Witness | None) -> None:
     else:
         place, objects = place_of_change(change)
         await witness.act(action_of(change), place, objects, lambda: bench.make(change))
+
+
+def _deploys(change: Change) -> bool:
+    return change.kind is Kind.DEPLOYMENT and change.sign in (Sign.ADD, Sign.CHANGE)
 
 
 def _is_default(change: Change) -> bool:

@@ -3,7 +3,7 @@
 Each of these only says what is wanted. Control tells gateways, and the supervisor starts and ends engine processes.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -44,6 +44,11 @@ class Seen(NamedTuple):
     first_byte_ms: int = 0
     why: str = ""
     """Of the first one that does not send it everything."""
+
+
+def takes_requests(replica: Replica, seen: str) -> bool:
+    """Whether it serves, as `Seen.state` tells: gateways that have not seen it yet have found nothing wrong."""
+    return replica.state is ReplicaState.READY and seen != "closed"
 
 
 async def _anything_goes(_: Deployment) -> None:
@@ -125,8 +130,9 @@ async def create_deployment(yard: Yard, said: Deployment) -> Deployment:
     if any(one.deployment_id == said.deployment_id for one in there):
         raise Conflict(f"There is a deployment '{said.deployment_id[:100]}' already.", param="id")
     if len(there) >= DEPLOYMENTS_MAX:
-        raise Conflict(f"There are {DEPLOYMENTS_MAX} deployments already, and there can be no more.")
-    wanted, new = await _checked(yard, said, there)
+        raise _too_many()
+    wanted, new = await _checked(yard, said, there, await yard.store.models())
+    await apply(yard.store, new, yard.clock, dry_run=True)
     await yard.store.add_deployment(wanted)
     await apply(yard.store, new, yard.clock)
     return wanted
@@ -139,11 +145,33 @@ async def change_deployment(yard: Yard, deployment_id: str, revise: Revise) -> D
     """
     before = await _own(yard, deployment_id)
     there = [one for one in await yard.deployments() if one.deployment_id != deployment_id]
-    wanted, new = await _checked(yard, revise(before), there)
+    wanted, new = await _checked(yard, revise(before), there, await yard.store.models())
+    await apply(yard.store, new, yard.clock, dry_run=True)
     if wanted != before:
         await yard.store.swap_deployment(before, wanted)
         await apply(yard.store, new, yard.clock)
     return wanted
+
+
+async def foresee_deployments(
+    yard: Yard, models: Collection[Model], said: Iterable[tuple[str, Mapping[str, object]]]
+) -> list[Model]:
+    """Refuse now what making or changing these one after another would refuse; the entries that they would make.
+
+    `models`: the catalogue as it will be by then. Changes nothing. Raises as `create_deployment` does.
+    """
+    there = {one.deployment_id: one for one in await yard.deployments()}
+    entries, made = list(models), list[Model]()
+    for deployment_id, facts in said:
+        if yard.is_given(deployment_id):
+            raise _of_settings(deployment_id)
+        if deployment_id not in there and len(there) >= DEPLOYMENTS_MAX:
+            raise _too_many()
+        before = there.pop(deployment_id, Deployment(deployment_id=deployment_id, pool=""))
+        there[deployment_id], new = await _checked(yard, revised(before, facts), list(there.values()), entries)
+        entries += new
+        made += new
+    return made
 
 
 async def set_deployment_state(yard: Yard, deployment_id: str, state: DeploymentState) -> Deployment:
@@ -198,13 +226,22 @@ async def mark_replica(yard: Yard, replica_id: str, state: ReplicaState) -> Repl
 async def _own(yard: Yard, deployment_id: str) -> Deployment:
     """One that can be changed."""
     if yard.is_given(deployment_id):
-        raise Conflict(f"'{deployment_id}' is an engine of the settings. Change parvis.toml and type `parvis reload`.")
+        raise _of_settings(deployment_id)
     return await yard.deployment(deployment_id)
 
 
-async def _checked(yard: Yard, said: Deployment, others: list[Deployment]) -> tuple[Deployment, list[Model]]:
+def _of_settings(deployment_id: str) -> Conflict:
+    return Conflict(f"'{deployment_id}' is an engine of the settings. Change parvis.toml and type `parvis reload`.")
+
+
+def _too_many() -> Conflict:
+    return Conflict(f"There are {DEPLOYMENTS_MAX} deployments already, and there can be no more.")
+
+
+async def _checked(
+    yard: Yard, said: Deployment, others: list[Deployment], entries: list[Model]
+) -> tuple[Deployment, list[Model]]:
     """As it is kept, and the entries to make for it."""
-    entries = await yard.store.models()
     known = next((one for one in entries if one.id == said.model), None)
     named = replace(said, pool=said.pool or (known.engine if known else said.deployment_id))
     wanted = checked_deployment(named)
@@ -215,7 +252,6 @@ async def _checked(yard: Yard, said: Deployment, others: list[Deployment]) -> tu
     except Misconfigured as problem:
         raise BadRequest(str(problem), param="deployment") from None
     new = [] if known or not wanted.model else [_entry(wanted, entries)]
-    await apply(yard.store, new, yard.clock, dry_run=True)
     return wanted, new
 
 

@@ -1,5 +1,6 @@
 """How a request was routed, or would be now: asked of the gateways, each of which decides by what it sees itself."""
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,12 +10,15 @@ from parvis.domain.catalog.auto import furnished
 from parvis.domain.catalog.difficulty import Matter, Scorer
 from parvis.domain.catalog.model import Model, name_table
 from parvis.domain.fleet.hearing import Hearing, Supposed, Told
+from parvis.domain.identity.key_text import ID_CHARS, is_key_id
 from parvis.flows.auto import chosen_of
 from parvis.flows.decisions import DECISIONS_MAX
 from parvis.flows.keys import tenant_named
 from parvis.flows.permit import no_model
 from parvis.flows.prepared import reach
 from parvis.flows.store import Store
+
+REQUEST_ID = re.compile(r"req_[0-9a-z]{26}")
 
 
 class Witnesses(Protocol):
@@ -66,6 +70,11 @@ class Supposition:
 
 async def explain_request(witnesses: Witnesses, request_id: str) -> Told:
     """The decision as it was. Raises NotFound when no gateway remembers it, Unavailable when one did not answer."""
+    if not REQUEST_ID.fullmatch(request_id):  # gateways are asked about nothing else
+        raise NotFound(
+            f"'{request_id[:60]}' is not the id of a request: that is 'req_' and 26 letters and digits.",
+            param="request_id",
+        )
     hearing = await witnesses.of_request(request_id)
     if hearing.told:
         return hearing.told[-1]
@@ -99,7 +108,7 @@ async def suppose(
 async def _model(store: Store, scorer: Scorer, serving: Collection[str], asked: Question) -> tuple[Model, str, str]:
     key = await store.key(asked.key_id)
     if key is None or not key.active:
-        raise NotFound(f"There is no key '{asked.key_id[:60]}' that works.", code="key_not_found", param="key_id")
+        raise _no_key(asked.key_id)
     names = name_table(furnished(await store.models()))
     reached = reach(names.values(), await tenant_named(store, key.tenant_id), key.scope)
     model = names.get(asked.model)
@@ -117,6 +126,16 @@ async def _model(store: Store, scorer: Scorer, serving: Collection[str], asked: 
     serve = {model_id for model_id, one in usable.items() if one.engine in serving}
     choice = chosen_of(model, asked.matter, scorer, usable, serve)
     return choice.model, model.id, choice.why
+
+
+def _no_key(key_id: str) -> NotFound:
+    if is_key_id(key_id):
+        return NotFound(f"There is no key '{key_id}' that works.", code="key_not_found", param="key_id")
+    return NotFound(  # what was given may be a secret: it is not repeated
+        f"This is not the id of a key: that is {ID_CHARS} small letters and digits, and not the key itself.",
+        code="key_not_found",
+        param="key_id",
+    )
 
 
 def _not_heard(hearing: Hearing) -> Unavailable:

@@ -363,8 +363,11 @@ class Furnisher:
     async def _request(self, place: Target, number: int, key_id: str) -> str:
         """A request that was served and booked."""
         run, known = f"run{number}", usage_record(number, place.tenant_id)
-        started = known.started._replace(organisation_id=place.organisation_id, key_id=key_id, model_id=MODEL)
-        record = known._replace(started=started)
+        request_id, organisation_id = f"req_{number:026d}", place.organisation_id
+        started = known.started._replace(
+            request_id=request_id, organisation_id=organisation_id, key_id=key_id, model_id=MODEL
+        )
+        record = known._replace(started=started, settled=known.settled._replace(request_id=request_id))
         await lent(self._store, place.tenant_id, run, Money.euro(1), run)
         await self._store.ingest(run, 1, [record])
         return started.request_id

@@ -19,6 +19,7 @@ from parvis.domain.fleet.replica import Replica, ReplicaState
 from parvis.domain.identity.permission import Permission as May
 from parvis.domain.identity.place import INSTALLATION, Target
 from parvis.flows.deployments import (
+    Seen,
     change_deployment,
     create_deployment,
     mark_replica,
@@ -26,6 +27,7 @@ from parvis.flows.deployments import (
     restart_deployment,
     revised,
     set_deployment_state,
+    takes_requests,
 )
 
 _ALL = "/v1/deployments"
@@ -121,9 +123,15 @@ def _shape(desk: OperatorDesk, deployment: Deployment) -> Json:
     name = facts.pop("deployment_id")
     given = desk.yard.is_given(name)
     mine = [one for one in desk.depot.replicas() if _is_of(one, deployment, given=given)]
-    away = next((one.why for one in mine if one.state is not ReplicaState.READY and one.why), "")
-    ready = sum(one.state is ReplicaState.READY for one in mine)
-    return {"object": "deployment", "id": name, "from_settings": given, **facts, "ready": ready, "why": away}
+    looked = [(one, desk.depot.seen(one.replica_id)) for one in mine]
+    away = [_why_away(one, seen) for one, seen in looked if not takes_requests(one, seen.state)]
+    ready, why = len(mine) - len(away), next(filter(None, away), "")
+    return {"object": "deployment", "id": name, "from_settings": given, **facts, "ready": ready, "why": why}
+
+
+def _why_away(replica: Replica, seen: Seen) -> str:
+    """Its own reason first. That gateways do not know who only starts is none."""
+    return replica.why or (seen.why if seen.gateways else "")
 
 
 def _is_of(replica: Replica, deployment: Deployment, *, given: bool) -> bool:

@@ -24,12 +24,19 @@ _REST = rf"_([{ALPHABET}]{{{ID_CHARS}}})_([{ALPHABET}]{{{SECRET_CHARS}}}))_([0-9
 _FORM = re.compile(f"({PREFIX}{_REST}")
 _FORMS = {prefix: re.compile(f"({prefix}{_REST}") for prefix in (PERSONAL_PREFIX, OPERATOR_PREFIX, INVITATION_PREFIX)}
 
+_ID_FORM = re.compile(f"[{ALPHABET}]{{{ID_CHARS}}}")
+
 
 class KeyText(NamedTuple):
     """A key whose form and checksum are right. Says nothing about whether it exists."""
 
     key_id: str
     secret: Secret
+
+
+def is_key_id(text: str) -> bool:
+    """Whether it has the form of a key's id, and so may be shown: anything else could be a secret, or hold one."""
+    return _ID_FORM.fullmatch(text) is not None
 
 
 def read_key(text: str) -> KeyText | None:
