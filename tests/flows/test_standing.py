@@ -155,3 +155,16 @@ def test_what_is_said_of_a_replica_that_has_gone_is_not_heard() -> None:
     pool.standing.probed("pool-0", Life.SILENT)
     pool.standing.moved("pool-0")
     assert pool.standing.seats == []
+
+
+def test_broken_answers_never_close_the_last_of_a_pool() -> None:
+    """Else whoever asks for what breaks an engine would close it to all."""
+    pool = Pool(2)
+    for _ in range(20):
+        for number in range(2):
+            pool.ask(number, Ending.BROKE)
+    assert sum(pool.open) == 1
+    last = pool.open.index(True)
+    for _ in range(MISSES_MAX):
+        pool.ask(last, Ending.UNAVAILABLE)
+    assert pool.open == [False, False]

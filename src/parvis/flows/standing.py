@@ -84,8 +84,15 @@ class Standing:
         tells = ending is not Ending.GOOD and ending is not Ending.REFUSED
         health = self._healths.get(placement.replica.replica_id)
         if health is not None and self.breaks and (tells or health.troubled):
-            health.ended(ending, placement.placed_s, self._clock.monotonic_s(), heard=placement.heard)
+            last = ending is Ending.BROKE and self._is_last(placement.seat)
+            health.ended(ending, placement.placed_s, self._clock.monotonic_s(), heard=placement.heard, last=last)
             self._follow(placement.replica.replica_id, placement.seat, health)
+
+    def _is_last(self, seat: Seat) -> bool:
+        """Whether no other replica of its pool could be asked."""
+        pool = seat.replica.engine
+        others = (one for one in self._seats.values() if one is not seat and one.replica.engine == pool)
+        return not any(one.open and one.takes_new for one in others)
 
     def may_retry(self, ask: Ask) -> bool:  # noqa: ARG002 - who asks makes no difference to the budget
         """Whether one more attempt is within the budget; if so it is spent."""

@@ -104,13 +104,17 @@ class Health:
         before_ms = self.first_byte_ms
         self.first_byte_ms = took_ms if self._samples == 1 else before_ms + FIRST_BYTE_STEP * (took_ms - before_ms)
 
-    def ended(self, ending: Ending, placed_s: float, now_s: float, *, heard: bool) -> None:
-        """A request that was placed then has left it; `heard`, if it had begun to answer."""
+    def ended(self, ending: Ending, placed_s: float, now_s: float, *, heard: bool, last: bool = False) -> None:
+        """A request that was placed then has left it; `heard`, if it had begun to answer.
+
+        `last`: nobody else of its pool is open. Broken answers do not close that one: whoever asks for what breaks an
+        engine would close it to all.
+        """
         if self.breaker.state is BreakerState.OPEN or placed_s < self._tried_since_s:
             return  # of the time before it was left alone: known already
         match ending:
             case Ending.UNAVAILABLE | Ending.BROKE:
-                self._bad(ending, now_s)
+                self._bad(ending, now_s, last=last)
             case Ending.REFUSED:
                 self._good(now_s)
             case Ending.GOOD if heard:
@@ -129,12 +133,14 @@ class Health:
             self._come_back(now_s)
         self.troubled = not self.quiet or self._trouble > TROUBLE_FORGOTTEN
 
-    def _bad(self, ending: Ending, now_s: float) -> None:
+    def _bad(self, ending: Ending, now_s: float, *, last: bool) -> None:
         self.troubled = True
         self._misses += ending is Ending.UNAVAILABLE
         self._trouble += (1 - self._trouble) * TROUBLE_STEP
         word = "took no request" if ending is Ending.UNAVAILABLE else "broke an answer"
-        if self.breaker.state is BreakerState.HALF_OPEN or self.pace < 1:
+        if last and ending is Ending.BROKE:
+            self.breaker.undecided()
+        elif self.breaker.state is BreakerState.HALF_OPEN or self.pace < 1:
             self._open(now_s, f"It {word} when it was to come back.")
         elif self._misses >= MISSES_MAX:
             self._open(now_s, f"It took none of {self._misses} requests in a row.")
