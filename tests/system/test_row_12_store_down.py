@@ -36,7 +36,7 @@ from parvis.testing.valve import Address, Trouble, Valve
 ROUNDS = {"C": 3, "N": 100}
 PARTS = ("control", "store", "rates")
 TROUBLES = (Trouble.STOPPED, Trouble.FROZEN, Trouble.SLOW, Trouble.CUT_OFF)
-LEASE_S_MAX, TRADE_S_MAX = 4.0, 2.0
+LEASE_S_MAX, TRADE_S_MAX = 2.5, 1.25
 """Shorter than in life, so that waiting in vain a hundred times takes no day; but all cells share a core."""
 HEALED_S_MAX = 10.0
 CREDIT = Money(COST_MAX * 10**6)
