@@ -20,7 +20,12 @@ KINDS = "not sglang and not tgi and not ollama"
 """The same code serves all kinds of engines: three of them are enough here."""
 PARTS = (
     "tests/wire",
-    "tests/domain",
+    "tests/domain/test_core.py",
+    "tests/domain/test_fleet.py",
+    "tests/domain/test_gcra.py",
+    "tests/domain/test_identity.py",
+    "tests/domain/test_prefix.py",
+    "tests/domain/test_quota.py",
     "tests/flows/test_directory.py",
     "tests/flows/test_fleet.py",
     "tests/flows/test_ingest.py",
