@@ -26,7 +26,7 @@ def test_what_is_in_force_when_nothing_is_declared(kind: EngineKind) -> None:
 
 
 @pytest.mark.parametrize(("kind", "alone"), sorted(product(EngineKind, (False, True))))
-def test_a_cache_is_shared_only_where_that_was_declared(kind: EngineKind, alone: bool) -> None:  # noqa: FBT001
+def test_a_cache_is_shared_only_where_that_was_declared(kind: EngineKind, alone: bool) -> None:  # noqa: FBT001 - given by the test's table
     profile = PROFILES[kind]
     assert caching_in_force(profile, CacheSharing.SHARED, alone=alone) is Caching.SHARED
     assert caching_in_force(profile, CacheSharing.OFF, alone=alone) is Caching.OFF

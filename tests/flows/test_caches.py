@@ -67,7 +67,7 @@ def test_salts_differ_by_tenant_and_by_pepper(one: bytes, other: bytes, tenant: 
         (EngineKind.OLLAMA, CacheSharing.SHARED, False, ("", True)),
     ],
 )
-def test_what_a_request_is_told(kind: EngineKind, cache: CacheSharing, alone: bool, told: tuple[str, bool]) -> None:  # noqa: FBT001
+def test_what_a_request_is_told(kind: EngineKind, cache: CacheSharing, alone: bool, told: tuple[str, bool]) -> None:  # noqa: FBT001 - given by the test's table
     assert cache_for(prepared(alone=alone), asked(), on(kind, cache)) == told
 
 

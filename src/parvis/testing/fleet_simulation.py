@@ -171,7 +171,7 @@ class FleetWorld:
             name = random.choice(list(self._replicas))
             if self.dice.fault(3):
                 self.engine.conditions[name] = random.choice(list(Condition))
-            elif self.engine.conditions[name] is not Condition.WELL and random.random() < 0.2:  # noqa: PLR2004
+            elif self.engine.conditions[name] is not Condition.WELL and random.random() < 0.2:  # noqa: PLR2004 - a share of the dice
                 self.engine.conditions[name] = Condition.WELL
             if self.dice.fault():
                 self._change(name)
@@ -289,7 +289,7 @@ class FleetWorld:
     def _waiting(self) -> list[Ticket]:
         """Those that wait, in the order in which they came."""
         line = self.fleet.room._lines.get("e")  # noqa: SLF001 - a law looks into the room
-        return [] if line is None else list(line.queue._tickets)  # noqa: SLF001
+        return [] if line is None else list(line.queue._tickets)  # noqa: SLF001 - laws look inside
 
     def broke(self, law: str) -> None:
         if law not in self.broken:

@@ -79,7 +79,7 @@ def every_attempt_is_billed(plant: pytest.MonkeyPatch) -> None:
         if self.open:
             name = f"{self._request.request_id}-retried"
             self._house.journal.start(replace_id(self, name), None)
-            asyncio.ensure_future(self._house.journal.settle(Settled(name, Outcome.COMPLETED)))  # noqa: RUF006
+            asyncio.ensure_future(self._house.journal.settle(Settled(name, Outcome.COMPLETED)))  # noqa: RUF006 - it ends with the world
         start(self, replica)
 
     plant.setattr(Trail, "start", again)
@@ -88,7 +88,7 @@ def every_attempt_is_billed(plant: pytest.MonkeyPatch) -> None:
 def replace_id(trail: Trail, name: str) -> Started:
     request, key = trail._request, trail._key
     held = trail._hold.amount.pico_euro
-    return Started(name, "o", key.tenant_id, key.key_id, "m", request.operation, "e-0", "p1", held, True, 0)  # noqa: FBT003
+    return Started(name, "o", key.tenant_id, key.key_id, "m", request.operation, "e-0", "p1", held, True, 0)  # noqa: FBT003 - a record's fields, in order
 
 
 def failures_are_billed(plant: pytest.MonkeyPatch) -> None:

@@ -60,9 +60,9 @@ def drawn_history(random: Random, length: int) -> list[Act]:
         if kind < 0.55:  # noqa: PLR2004 - more come than can be served, so that rooms fill
             priority = random.choice(priorities)
             acts.append(Join(random.choice(tenants), random.choice((1, 30, TOKENS_EACH_MAX)), priority))
-        elif kind < 0.93:  # noqa: PLR2004
+        elif kind < 0.93:  # noqa: PLR2004 - a share of the dice
             acts.append(TAKE)
-        elif kind < 0.97:  # noqa: PLR2004
+        elif kind < 0.97:  # noqa: PLR2004 - a share of the dice
             acts.append(Leave(random.randrange(24)))
         else:
             acts.append(Pass(random.randrange(4)))
@@ -225,7 +225,7 @@ def idling_is_rewarded(plant: pytest.MonkeyPatch) -> None:
         line.tickets[ticket] = None
         self.count += 1
 
-    plant.setattr(fair_queue._Class, "join", join)  # noqa: SLF001
+    plant.setattr(fair_queue._Class, "join", join)  # noqa: SLF001 - laws look inside
 
 
 QUEUE_BUGS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
