@@ -39,6 +39,7 @@ from parvis.flows.invitations import accept, invite
 from parvis.flows.keys import NewKey, create_key, tenant_named
 from parvis.flows.lobby import Proofs
 from parvis.testing.answer_witness import AnswerWitness
+from parvis.testing.empty_store import empty_store
 from parvis.testing.store_suite import lent
 
 TOKEN = "the operator's token"
@@ -122,7 +123,7 @@ class Premises:
 
 @pytest.fixture
 async def premises(tmp_path: Path) -> AsyncIterator[Premises]:
-    store = SqlStore(f"sqlite:///{tmp_path / 'parvis.sqlite'}")
+    store = SqlStore(empty_store(tmp_path / "parvis.sqlite"))
     await store.open()
     desk = Premises(store, None, None)  # type: ignore[arg-type]  # its own desk makes the keys, below
     models = [

@@ -18,6 +18,7 @@ from parvis.domain.identity.api_key import ApiKey, KeySecret
 from parvis.domain.quota.budget import LeaseAnswer
 from parvis.domain.quota.limit import FIRST_TIERS, NO_LIMITS, Limits, SubjectLimits
 from parvis.flows.ports import KeyUse, Snapshot
+from parvis.testing.empty_store import empty_store
 
 HANG_S = 20.0
 DIGEST = b"d" * 32
@@ -32,7 +33,7 @@ class House:
     """A store, the announcer on it, and the link that it tells."""
 
     def __init__(self, folder: Path) -> None:
-        self.url = f"sqlite:///{folder / 'parvis.sqlite'}"
+        self.url = empty_store(folder / "parvis.sqlite")
         self.store = SqlStore(self.url)
         self.link = ControlLink(b"pepper", self.grant, lambda *_: None, lambda _: None)
         self.announcer = Announcer(self.store, self.link, lambda: ())

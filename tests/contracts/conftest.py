@@ -1,10 +1,9 @@
 """A store of each kind with nothing in it, for each test.
 
 Making one takes a third of a second. So there is one PostgreSQL database, emptied each time, and one SQLite file with
-all tables, copied each time.
+all tables, copied each time (`empty_store`).
 """
 
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from parvis.adapters.store.address import read_address
 from parvis.adapters.store.columns import metadata
 from parvis.adapters.store.migrate import migrate
 from parvis.adapters.store.store import SqlStore
+from parvis.testing.empty_store import empty_store
 from parvis.testing.postgres import new_database, postgres
 
 
@@ -31,18 +31,10 @@ def migrated(server: str) -> str:
     return url
 
 
-@pytest.fixture(scope="session")
-def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("empty") / "store.db"
-    migrate(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture(params=("sqlite", "postgresql"))
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("empty_file"), tmp_path / "store.db")
-        return f"sqlite:///{tmp_path}/store.db"
+        return empty_store(tmp_path / "store.db")
     made: str = request.getfixturevalue("migrated")
     engine = create_engine(read_address(made))
     with engine.begin() as connection:

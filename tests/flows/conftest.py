@@ -7,6 +7,7 @@ import pytest
 
 from parvis.adapters.store.store import SqlStore
 from parvis.flows.keys import Mint
+from parvis.testing.empty_store import empty_store
 
 NOW_UNIX_MS = 1_784_000_000_000
 
@@ -23,7 +24,7 @@ class StillClock:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
-    store = SqlStore(f"sqlite:///{tmp_path / 'parvis.sqlite'}", StillClock())
+    store = SqlStore(empty_store(tmp_path / "parvis.sqlite"), StillClock())
     await store.open()
     yield store
     await store.close()

@@ -22,6 +22,7 @@ from parvis.flows.rotation import (
     start_rotation,
     state_of,
 )
+from parvis.testing.empty_store import empty_store
 
 NOW = 1_784_000_000_000
 HERE = "127.0.0.1"
@@ -47,7 +48,7 @@ def clock() -> HandClock:
 
 @pytest.fixture
 async def store(tmp_path: Path, clock: HandClock) -> AsyncIterator[SqlStore]:
-    store = SqlStore(f"sqlite:///{tmp_path / 'parvis.sqlite'}", clock)
+    store = SqlStore(empty_store(tmp_path / "parvis.sqlite"), clock)
     await store.open()
     await store.create_organisation("acme", "Acme")
     await store.create_tenant("lab", "acme", "Lab", credit_unlimited=False)

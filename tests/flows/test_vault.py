@@ -10,13 +10,14 @@ import pytest
 from parvis.adapters.store.store import SqlStore
 from parvis.domain.vault.sealing import Place, SealBroken
 from parvis.flows.vault import TenantVault
+from parvis.testing.empty_store import empty_store
 
 PLACE = Place("acme", "answers", "row-1", "text", 1)
 
 
 @pytest.fixture
 async def vault(tmp_path: Path) -> AsyncIterator[tuple[TenantVault, SqlStore]]:
-    store = SqlStore(f"sqlite:///{tmp_path / 'vault.sqlite'}")
+    store = SqlStore(empty_store(tmp_path / "vault.sqlite"))
     await store.open()
     await store.create_organisation("acme", "Acme")
     for tenant_id in ("acme", "other"):

@@ -43,6 +43,7 @@ from parvis.flows.receipt_file import checked
 from parvis.flows.receipts import Notary, receipt_of
 from parvis.flows.statement_file import invoice_of, write_party
 from parvis.flows.statement_store import SELLER as SELLERS_ID
+from parvis.testing.empty_store import empty_store
 from parvis.testing.en16931 import attached, faults, french_faults
 from parvis.testing.store_suite import lent
 
@@ -86,7 +87,7 @@ class House(NamedTuple):
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     clock = Frozen()
-    store = SqlStore(f"sqlite:///{tmp_path}/store.db", clock)
+    store = SqlStore(empty_store(tmp_path / "store.db"), clock)
     await store.open()
     for prices in LISTS:
         await store.add_prices(prices)

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from importlib.util import cache_from_source
 from pathlib import Path
 from random import SystemRandom
 from shutil import copytree, ignore_patterns
@@ -49,10 +50,13 @@ _MODULES: dict[Part, str] = {
 }
 # The supervisor is nobody's child in real life; here it must not outlive the test.
 _UP = """
-import sys
+import gc, sys
+gc.disable()  # what is imported stays: to look for garbage in it takes a fifth of the import
 from parvis.app.child import die_with_parent
 die_with_parent()
 from parvis.cli.main import main
+import parvis.app.supervisor
+gc.enable()
 main(["up", *sys.argv[1:]], prog_name="parvis")
 """
 _COMMAND = "from parvis.cli.main import main; main(prog_name='parvis')"
@@ -339,15 +343,17 @@ def before_each_kind(
 def planted(source_root: Path, edits: Mapping[str, tuple[str, str]]) -> Iterator[Path]:
     """A copy of the sources with a bug in it: `{relative file: (old, new)}`. Its path goes to `service(source=...)`.
 
-    Raises AssertionError when `old` does not stand exactly once in its file: the bug would not be planted.
+    What Python has compiled comes along, or each process of the service would compile all of it again. Raises
+    AssertionError when `old` does not stand exactly once in its file: the bug would not be planted.
     """
     with tempfile.TemporaryDirectory(prefix="parvis-planted-") as folder:
         copy = Path(folder) / "src"
-        copytree(source_root, copy, ignore=ignore_patterns("__pycache__"))
+        copytree(source_root, copy, ignore=ignore_patterns("*.pyc.*"))  # those are being written, and will be renamed
         for name, (old, new) in edits.items():
             text = (copy / name).read_text()
             assert text.count(old) == 1, f"{name}: what is to be edited stands there {text.count(old)} times: {old}"
             (copy / name).write_text(text.replace(old, new))
+            Path(cache_from_source(str(copy / name))).unlink(missing_ok=True)
         yield copy
 
 

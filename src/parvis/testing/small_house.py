@@ -24,6 +24,7 @@ from parvis.domain.identity.permission import Permission as May
 from parvis.domain.identity.place import Target
 from parvis.domain.identity.principal import Kind, Principal, Right
 from parvis.domain.identity.site import HERE, Site
+from parvis.testing.empty_store import empty_store
 
 NOW_UNIX_MS = 1_800_000_000_000
 HOME, HERS, THEIRS = Target("org", "home"), Target("org", "hers"), Target("other", "theirs")
@@ -137,7 +138,7 @@ def routes_of(house: House) -> list[Route]:
 @asynccontextmanager
 async def small_house(folder: Path) -> AsyncIterator[House]:
     """Two organisations: `org` with the tenants `home` and `hers`, `other` with `theirs`."""
-    store = SqlStore(f"sqlite:///{folder}/store.db")
+    store = SqlStore(empty_store(folder / "store.db"))
     await store.open()
     for organisation_id, tenant_id in (("org", "home"), ("org", "hers"), ("other", "theirs")):
         if tenant_id != "hers":
