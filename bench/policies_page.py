@@ -7,6 +7,7 @@ from typing import Any
 
 from tables import table
 
+from parvis.cli.chart import Group, bars
 from parvis.flows.simulated_gateway import OURS, POLICIES
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
@@ -18,9 +19,11 @@ STAGES = {
     "simulated fakes": "Simulated: the four engines of the next table, on the same record.",
     "fakes": "Real processes: four fake engines with a modelled prefix cache, which read prompts at 12,500 characters a"
     " second, one after another, and write a token each 10 ms.",
-    "llama": "Real processes: three llama.cpp replicas of one thread, four places each, SmolLM2-135M.",
+    "llama": "Real processes: three llama.cpp replicas of one thread, four places each, SmolLM2-135M;"
+    " prompts of 250 to 950 tokens, so that to read one anew takes about a second: two cores are then half busy.",
 }
 _HEAD = ("policy", "prompt tokens cached", "first token, mean ms", "p95 ms", "requests", "failed")
+CHARTS = {"hit_rate": ("prompt tokens cached, %", 100), "mean_ms": ("first token, mean ms", 1)}
 _INTRO = """# Ways to choose a replica, compared
 
 `make bench-policies` plays the same recorded conversations to each policy and writes this page. It compares how much of
@@ -42,6 +45,7 @@ def write(rows: Sequence[dict[str, Any]], page: Path) -> Path:
     for stage, about in STAGES.items():
         if any(row.get("stage") == stage for row in rows):
             parts += [f"## {stage[0].upper()}{stage[1:]}\n", about + "\n", _table(rows, stage) + "\n"]
+            parts += [_charts(rows, stage, page) + "\n"]
     shown = [[name, str(value)] for name, value in conditions.items() if name != "kind"]
     parts += ["## Conditions\n", table(["", ""], shown) + "\n"]
     page.parent.mkdir(parents=True, exist_ok=True)
@@ -65,6 +69,19 @@ def verdict(rows: Sequence[dict[str, Any]]) -> str:
     told = f"Best in both figures: {'; '.join(best) or 'nowhere'}."
     told += f" Not best in both: {'; '.join(not_best)}." if not_best else ""
     return told + (f" Not measured in this run: {'; '.join(missing)}." if missing else "")
+
+
+def _charts(rows: Sequence[dict[str, Any]], stage: str, page: Path) -> str:
+    """Two files beside the page; the lines that show them."""
+    page.parent.mkdir(parents=True, exist_ok=True)
+    shown = []
+    for name, (title, times) in CHARTS.items():
+        figures = {policy: _middle(rows, stage, policy, name) * times for policy in POLICIES}
+        drawn = bars(f"{stage}: {title}", [Group(policy, (("", figure),)) for policy, figure in figures.items()])
+        file = f"{page.stem}-{stage.replace(', ', '-').replace(' ', '-')}-{name.replace('_', '-')}.svg"
+        (page.parent / file).write_text(drawn)
+        shown.append(f"![{title}, by policy: the table above as bars]({file})")
+    return "\n".join(shown)
 
 
 def _table(rows: Sequence[dict[str, Any]], stage: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import CliRunner, Result
@@ -132,6 +133,21 @@ def test_traffic_that_cannot_be_is_refused(traffic: bytes | None, said: str, tmp
     refused = simulate("--traffic", str(path))
     assert refused.exit_code == 1
     assert said in refused.output
+
+
+def test_what_the_table_says_is_drawn(tmp_path: Path) -> None:
+    chart = tmp_path / "times.svg"
+    told = simulate(*SHORT, "--policy", "parvis", "--policy", "round-robin", "--chart", str(chart), "-o", "json")
+    assert told.exit_code == 0, told.output
+    drawing = ET.parse(chart).getroot()  # noqa: S314 - our own
+    words = [text.text for text in drawing.iter("{http://www.w3.org/2000/svg}text")]
+    rows = [row for run in json.loads(told.output) for row in run["pools"]]
+    assert [f"70b, 2 machines, {row['policy']}" in words for row in rows] == [True, True]
+    for row in rows:
+        for one in ("p50_ms", "p95_ms", "p99_ms"):
+            ms = row[one]
+            assert (f"{ms:,.0f}" if ms >= 100 else f"{ms:,.1f}".removesuffix(".0")) in words
+    assert len(list(drawing.iter("{http://www.w3.org/2000/svg}rect"))) == 1 + 6
 
 
 def test_a_record_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

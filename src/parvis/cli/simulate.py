@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from parvis.cli.chart import Group, bars
 from parvis.cli.output import bar, output_option, print_json, print_rows
 from parvis.core.errors import Misconfigured
 from parvis.domain.fleet.modelled_traffic import Call, generate
@@ -32,6 +33,7 @@ _COLUMNS = (
 _RIGHT = ("machines", "requests", "p50_ms", "p95_ms", "p99_ms", "tokens_per_s", "answered", "cached")
 _FOUND = ("pool", "gpu", "machines", "percentile", "goal_ms", "first_token_ms", "answered")
 _BAR_COLUMNS = 8
+_DRAWN = ("p50", "p95", "p99")
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class _Asked:
 @click.option("--gateways", type=click.IntRange(min=1, max=64), help="So many [as the scenario says].")
 @click.option("--traffic", type=_PATH, help="Recorded requests: a JSON object on each line.")
 @click.option("--record", type=_PATH, help="Write the requests that were drawn to this file, and run nothing.")
+@click.option("--chart", type=_PATH, help="Draw the times to first tokens of short prompts into this file, as SVG.")
 @click.option("--find", type=click.Choice(("machines",)), help="The least machines that keep --p99-ms.")
 @click.option("--pool", help="Of this pool alone [all].")
 @click.option("--p99-ms", type=click.FloatRange(min=0, min_open=True), help="With --find [each pool's own goal].")
@@ -80,6 +83,8 @@ def simulate(scenario: str, seed: int, output: str, **said: Any) -> None:
     else:
         chosen = POLICIES if "all" in said["policy"] else said["policy"] or (OURS,)
         runs = [_simulated(plan, asked, policy) for policy in chosen]
+        if said["chart"] is not None:
+            _written("--chart", said["chart"], _chart([row for one in runs for row in one["pools"]]))
         if output in ("json", "yaml"):
             _print_whole(runs, output)
         else:
@@ -96,9 +101,11 @@ def _agree(said: dict[str, Any]) -> None:
     """Refuse options that would do nothing beside others."""
     if said["p99_ms"] is not None and not said["find"]:
         raise click.UsageError("--p99-ms is the goal of a search: say --find machines, too.")
-    alone = [f"--{name}" for name in ("policy", "record", "requests", "traffic") if said[name]]
+    alone = [f"--{name}" for name in ("policy", "record", "requests", "traffic", "chart") if said[name]]
     if said["find"] and alone:
         raise click.UsageError(f"--find draws its own traffic and runs policy {OURS}: leave {alone[0]} out.")
+    if said["record"] and said["chart"]:
+        raise click.UsageError("--record runs nothing, so there is nothing to draw: leave --chart out.")
     if said["traffic"] and said["times"] != 1:
         raise click.UsageError("--traffic is what was recorded, as much as it was: leave --times out.")
 
@@ -164,11 +171,26 @@ def _calls(scenario: Scenario, asked: _Asked) -> Iterable[Call] | None:
 
 
 def _record(path: Path, calls: Iterable[Call]) -> None:
-    text = "".join(f"{written(call)}\n" for call in calls)
+    _written("--record", path, "".join(f"{written(call)}\n" for call in calls))
+
+
+def _written(option: str, path: Path, text: str) -> None:
     try:
         path.write_text(text)
     except OSError as problem:
-        raise Misconfigured(f"--record {path} cannot be written: {problem.strerror}.") from None
+        raise Misconfigured(f"{option} {path} cannot be written: {problem.strerror}.") from None
+
+
+def _chart(rows: list[dict[str, Any]]) -> str:
+    """Three percentiles of each pool and policy."""
+    groups = [
+        Group(
+            f"{row['pool']}, {row['machines']} machines, {row['policy']}",
+            tuple((one, row[f"{one}_ms"]) for one in _DRAWN),
+        )
+        for row in rows
+    ]
+    return bars("Simulated: first token of short prompts, ms, by pool, machines and policy", groups)
 
 
 def _simulated(scenario: Scenario, asked: _Asked, policy: str) -> dict[str, Any]:

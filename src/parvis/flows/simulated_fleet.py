@@ -23,7 +23,7 @@ from parvis.domain.fleet.scenario import Scenario
 from parvis.domain.fleet.seat import Placement
 from parvis.domain.fleet.shares import SlotBook, Slots
 from parvis.domain.quota.limit import Amounts
-from parvis.flows.ports import Passage
+from parvis.flows.hold import Passage
 from parvis.flows.simulated_figures import End, Figures, PoolFigures
 from parvis.flows.simulated_gateway import OURS, SimulatedGateway
 from parvis.flows.simulated_limits import HeldLimits
@@ -143,6 +143,7 @@ class _SimulatedFleet:
         for gateway in self._gateways:
             self._book.join(gateway.name, {})
             gateway.load(tuple(replicas), self._engines)
+            gateway.learn_company(self._scenario.gateways)
         self._share_slots()
         self._plan_faults()
 
@@ -211,7 +212,8 @@ class _SimulatedFleet:
         """Raises LimitReached, Unavailable, EngineUnavailable: why nothing was answered."""
         asked_s, fleet = self._loop.time(), gateway.fleet
         ask = Ask(call.pool, str(call.tenant), call.prompt_tokens + call.output_tokens)
-        ask.prefix, ask.common, ask.home = prefix_of(call)
+        prompt = prefix_of(call)
+        ask.prefix, ask.common, ask.home = prompt.blocks, prompt.common, prompt.home
         waited_s = 0.0
         while True:
             wait_from_s = self._loop.time()

@@ -110,6 +110,11 @@ class SimulatedGateway:
         """Its requests on each replica."""
         return {} if self.ours is None else {one.replica.replica_id: one.in_flight for one in self.ours.seats()}
 
+    def learn_company(self, gateways: int) -> None:
+        """See `LocalFleet.learn_company`."""
+        if self.ours is not None:
+            self.ours.learn_company(gateways)
+
     def learn_loads(self, loads: Mapping[str, int]) -> None:
         """See `LocalFleet.learn_loads`."""
         if self.ours is not None:

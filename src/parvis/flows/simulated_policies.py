@@ -11,7 +11,7 @@ from typing import Protocol
 
 from parvis.core.clock import Clock
 from parvis.core.errors import EngineUnavailable
-from parvis.domain.fleet.ask import Ask, Ending
+from parvis.domain.fleet.ask import GAVE_NOTHING, Ask, Ending
 from parvis.domain.fleet.replica import Replica
 from parvis.domain.fleet.routing import takes_new
 from parvis.domain.fleet.seat import Placement, Seat
@@ -145,7 +145,7 @@ class PlainFleet:
     def release(self, placement: Placement, ending: Ending = Ending.GOOD) -> None:
         """See the port."""
         placement.seat.in_flight -= 1
-        if ending is Ending.UNAVAILABLE:
+        if ending in GAVE_NOTHING:
             placement.ask.tried |= {placement.replica.replica_id}
         self._standing.ended(placement, ending)
 

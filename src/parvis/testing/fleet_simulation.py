@@ -22,7 +22,8 @@ from parvis.domain.fleet.retry_budget import FLOOR, SHARE
 from parvis.domain.fleet.seat import Placement, Seat
 from parvis.domain.metering.records import Operation
 from parvis.flows.fleet import ATTEMPTS_MAX, LocalFleet
-from parvis.flows.ports import House, InferenceRequest
+from parvis.flows.ports import House
+from parvis.flows.request import InferenceRequest
 from parvis.flows.serve import serve
 from parvis.flows.standing import TICK_S, Standing
 from parvis.flows.virtual_time import VirtualLoop

@@ -30,7 +30,8 @@ from parvis.domain.quota.slices import (
     subject_of,
     take_places,
 )
-from parvis.flows.ports import Answer, Delivery, Flow, Hold, Job, Sink
+from parvis.flows.hold import Hold
+from parvis.flows.ports import Answer, Delivery, Flow, Job, Sink
 
 Progress = Callable[[], Record | None]
 

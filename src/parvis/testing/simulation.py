@@ -26,10 +26,11 @@ from parvis.domain.quota.limit import NO_LIMITS, Limits, Metric, Rate, Window
 from parvis.flows.fleet import LocalFleet
 from parvis.flows.ingest import Ingest
 from parvis.flows.ledger_store import LedgerStore
-from parvis.flows.ports import House, InferenceRequest
+from parvis.flows.ports import House
 from parvis.flows.prepared import PreparedKey, prepare
 from parvis.flows.purse import LeasedPurse
 from parvis.flows.quota import LeasedQuota
+from parvis.flows.request import InferenceRequest
 from parvis.flows.scarcity import Scarcity
 from parvis.flows.throttle import LeasedThrottle
 from parvis.flows.virtual_time import VirtualLoop
