@@ -45,6 +45,33 @@ def served(queue: FairQueue, turns: int = 1_000) -> list[str]:
     return order
 
 
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 50)), max_size=40), st.integers(0, 20))
+def test_what_is_ahead_is_what_is_served_before(asked: list[tuple[str, int]], turns: int) -> None:
+    """But for the last request of each tenant, which may be of another size than its first."""
+    queue = FairQueue(WIDE)
+    for tenant_id, tokens in asked:
+        joined(queue, tenant_id, tokens)
+    served(queue, turns)
+    estimate = queue.ahead(Ask("pool", "a", 7))
+    mine, before = joined(queue, "a", 7), 0
+    while (ticket := queue.turn()) is not mine:
+        assert ticket is not None
+        queue.take(ticket)
+        before += ticket.cost
+    assert abs(estimate - before) <= 3 * 50
+
+
+def test_what_is_ahead_of_a_tenant_is_not_what_others_have_waiting() -> None:
+    queue = FairQueue(WIDE)
+    for _ in range(100):
+        joined(queue, "noisy", 10)
+    joined(queue, "above", 40, priority=5)
+    assert queue.ahead(Ask("pool", "noisy", 10)) == 1040
+    assert queue.ahead(Ask("pool", "quiet", 10)) == 50
+    assert queue.ahead(Ask("pool", "above", 10, priority=5)) == 40 + 40 // FLOOR
+    assert queue.ahead(Ask("pool", "first", 10, priority=9)) == 0
+
+
 @given(st.lists(_acts, max_size=120))
 def test_the_laws_hold(acts: list[Act]) -> None:
     assert broken_laws(acts) == []

@@ -14,7 +14,8 @@ from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState
 from parvis.domain.fleet.seat import Placement
 from parvis.domain.metering.records import Outcome
 from parvis.flows.fleet import LocalFleet
-from parvis.flows.ports import Flow, Hold
+from parvis.flows.hold import Hold
+from parvis.flows.ports import Flow
 from parvis.flows.virtual_time import VirtualLoop
 
 SMALL = Bounds(waiting_max=4, per_tenant_max=3, wait_s_max=30.0)
@@ -148,9 +149,8 @@ def test_who_waits_too_long_is_told_when_to_come_again(loop: VirtualLoop) -> Non
         assert loop.time() == 30.0
         await asyncio.sleep(10)
         assert loop.time() == 40.0
-        assert [(type(one), one.code, one.retry_after_s) for one in house.failures] == [
-            (Unavailable, "queue_timeout", 2)
-        ] * 3
+        assert [(type(one), one.code) for one in house.failures] == [(Unavailable, "queue_timeout")] * 3
+        assert all(30 <= (one.retry_after_s or 0) <= 44 for one in house.failures)  # as long as nothing has moved
         assert house.waiting == 0
 
     run(loop, story())
@@ -166,7 +166,7 @@ def test_when_to_come_again_follows_from_how_fast_it_goes(loop: VirtualLoop) -> 
             await asyncio.sleep(0)
         await house.begin("d", "d")
         await house.begin("e", "e")
-        assert [one.retry_after_s for one in house.failures] == [12, 12]
+        assert [one.retry_after_s for one in house.failures] == [13, 13]  # 12, and a little not to come all at once
 
     run(loop, story())
 

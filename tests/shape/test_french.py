@@ -4,11 +4,12 @@
 """
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from parvis.api.web.languages import catalogue, in_french, preferred, template
+from parvis.api.web.languages import catalogue, codes, in_french, preferred, template, worded
 from parvis.core import errors
 
 SOURCE = Path(__file__).parents[2] / "src" / "parvis"
@@ -25,8 +26,22 @@ INFERENCE = (
 """Stories whose refusals go to programs, in English."""
 RULES = ("faults", "clashes")
 """How functions end that say what is wrong, one sentence for each thing."""
+STATES = (
+    *("domain/fleet/health.py", "domain/fleet/deployment.py", "domain/fleet/demand.py", "domain/fleet/explained.py"),
+    *("flows/standing.py", "app/fleet_seen.py", "app/keep_deployed.py", "adapters/ray/facts.py"),
+    *("app/engine_watch.py", "adapters/engines/probing.py", "adapters/engines/unreachable.py"),
+)
+"""Modules that say why a replica is as it is, or was picked. All of their sentences are read by people."""
+ENGINES = "adapters/engines/"
+"""What these modules put into the `reason` of a failure is read as why a replica is as it is."""
+MACHINES = (
+    *("adapters/engines/weights.py", "adapters/engines/tls.py", "adapters/engines/llama_child.py"),
+    *("adapters/processes/child.py", "app/replicas.py", "app/deployed.py"),
+)
+"""Modules that say why a machine cannot serve a deployment. It is passed on as a refusal, and as a replica's state."""
 NOT_SAID = ("Misconfigured",)
 """Failures that the administration never answers with."""
+FOLLOWS = re.compile(r"^\{\w+\} (?=[A-Z])")
 FIXED_CHARS_MIN = 8
 """A sentence that is nearly all quotation would be taken for any other."""
 
@@ -127,6 +142,26 @@ class Reader:
                     if isinstance(said, str) and said.endswith(".") and node not in inside:
                         yield function.lineno, said
 
+    def read_all(self) -> Iterator[tuple[int, str]]:
+        """Each whole sentence that is no docstring; of one that follows on another, itself alone."""
+        inside = {
+            part
+            for node in ast.walk(self._tree)
+            for part in (node.values if isinstance(node, ast.JoinedStr) else [getattr(node, "value", None)])
+            if isinstance(node, ast.JoinedStr | ast.Expr)
+        }
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.JoinedStr | ast.Constant) and node not in inside:
+                said = written(node) if isinstance(node, ast.JoinedStr) else str(node.value)
+                if said.endswith(".") and " " in said:
+                    yield node.lineno, FOLLOWS.sub("", said)
+
+    def read_reasons(self) -> Iterator[tuple[int, str]]:
+        """What is said in the `reason` of a failure."""
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.Assign) and any(getattr(one, "attr", "") == "reason" for one in node.targets):
+                yield from ((node.lineno, said) for said in self._said(node.value, node) if said is not None)
+
     def _said(self, node: ast.expr, at: ast.AST) -> Iterator[str | None]:
         match node:
             case ast.Constant(value=str(text)):
@@ -156,14 +191,24 @@ class Reader:
             yield from self._said(given[0], node) if given else iter([None])
 
 
+def states_of(path: str, reader: Reader) -> Iterator[tuple[int, str]]:
+    """The sentences of a module that say why a replica is as it is."""
+    if path in STATES:
+        yield from reader.read_all()
+    elif path.startswith(ENGINES):
+        yield from reader.read_reasons()
+
+
 def found_in(trees: Mapping[str, ast.Module]) -> Found:
     """All sentences of the administration."""
     kinds = failures(trees)
     found = Found({}, [])
     for path, tree in trees.items():
+        reader = Reader(tree, kinds)
+        for line, sentence in (*(states_of(path, reader)), *(reader.read_all() if path in MACHINES else ())):
+            found.sentences.setdefault(sentence, f"{path}:{line}")
         if not path.startswith(ROOMS) or path.removeprefix("flows/").removesuffix(".py") in INFERENCE:
             continue
-        reader = Reader(tree, kinds)
         for line, said in (*reader.read(), *reader.read_faults()):
             if said is None:
                 found.unread.append(f"{path}:{line}")
@@ -199,6 +244,27 @@ def test_no_translation_is_left_over(trees: dict[str, ast.Module]) -> None:
 
 def test_every_sentence_can_be_read_from_the_source(trees: dict[str, ast.Module]) -> None:
     assert {place.partition(":")[0] for place in found_in(trees).unread} - UNREAD.keys() == set()
+
+
+def test_every_state_has_a_code_of_its_own(trees: dict[str, ast.Module]) -> None:
+    """Under which any other language can word it."""
+    coded = list(codes(CATALOGUE.read_text("utf-8")))
+    assert len({code for code, _ in coded}) == len(coded)
+    named = {bare(english) for _, english in coded}
+    told = (states_of(path, Reader(tree, set())) for path, tree in trees.items())
+    states = {bare(said): said for sentences in told for _, said in sentences}
+    assert [said for texts, said in states.items() if texts not in named] == []
+
+
+def test_a_state_is_worded_with_its_code_and_facts() -> None:
+    said = "Its first bytes take 1200 ms, those of its pool 90 ms."
+    found = worded(said, "fr")
+    assert (found.code, list(found.facts.values())) == ("slow", ["1200", "90"])
+    assert "1200 ms" in found.text
+    assert found.text != worded(said, "en").text == said
+    two = worded("It took none of 3 requests in a row. It answers 503. One request tries it.", "fr")
+    assert (two.code, list(two.facts.values()), "requests" in two.text) == ("took_nothing", ["3"], False)
+    assert (worded("", "fr").text, worded("Unheard of.", "fr").code) == ("", "")
 
 
 def test_a_translation_quotes_the_same() -> None:

@@ -101,3 +101,21 @@ def test_the_fleet_is_shown_whole(running: Service) -> None:
         ("pool", "pool-0", "open"),
         ("pool", "pool-1", "open"),
     ]
+
+
+def test_a_reason_is_said_in_the_language_of_its_reader(running: Service) -> None:
+    told(running, "replica", "cordon", "pool-1")
+    try:
+
+        def replica(language: str) -> Any:
+            answer = running.operator.get("/v1/replicas/pool-1", headers={"accept-language": language})
+            assert (answer.status_code, answer.headers["content-language"]) == (200, language)
+            return answer.json()
+
+        wait_until(lambda: replica("en")["why_code"] == "cordoned", "control knows of it")
+        french = replica("fr")["why"]
+        assert french != replica("en")["why"] == "Cordoned by the operator."
+        [pool] = running.operator.get("/v1/fleet", headers={"accept-language": "fr"}).json()["pools"]
+        assert french in {one["why"] for one in pool["replicas"]}
+    finally:
+        told(running, "replica", "uncordon", "pool-1")

@@ -1,5 +1,6 @@
 """What control knows of the fleet at this moment, put together for who looks on."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from parvis.adapters.link.messages import Backlog
@@ -31,6 +32,8 @@ class FleetView:
         self._lately = Lately(clock.unix_ms())
         self._sightings = Sightings()
         self._waiting: dict[str, dict[str, int]] = {}
+        self._pools: dict[str, str] = {}
+        """Of replicas that are there, and of those that have gone while what they did lately still counts."""
 
     def booked(self, records: Iterable[UsageRecord]) -> None:
         """These requests have ended."""
@@ -46,14 +49,17 @@ class FleetView:
 
     def looked(self) -> None:
         """Something may have changed: remember since when."""
+        now = self._clock.unix_ms()
         self._sightings.forget(self._replicas())
-        self._seen({}, 1, self._clock.unix_ms())
+        self._seen({}, 1, now)
+        self._remember(self._lately.of_replicas(now))
 
     def show(self, gateways: Sequence[str]) -> FleetNow:
         """All of it, now."""
         now = self._clock.unix_ms()
         span_ms, by_tenant = self._lately.span_ms(now), self._lately.of_tenants(now)
-        done = sum_of(by_tenant.values())
+        done, by_replica = sum_of(by_tenant.values()), self._lately.of_replicas(now)
+        departed = self._remember(by_replica)
         return FleetNow(
             now,
             tuple(gateways),
@@ -61,9 +67,22 @@ class FleetView:
             per_second(done.requests, span_ms),
             per_second(done.tokens, span_ms),
             per_hour(done, span_ms),
-            pools_now(self._seen(self._lately.of_replicas(now), span_ms, now), self._waiting.values()),
+            pools_now(
+                self._seen(by_replica, span_ms, now),
+                self._waiting.values(),
+                {pool: per_second(tokens, span_ms) for pool, tokens in departed.items()},
+            ),
             talkers_now(by_tenant, span_ms),
         )
+
+    def _remember(self, done: Mapping[str, Done]) -> Counter[str]:
+        """Which pool each replica is of; tokens of those that have gone, by pool."""
+        here = {one.replica_id: one.engine for one in self._replicas()}
+        self._pools = {one: pool for one, pool in (self._pools | here).items() if one in here or one in done}
+        departed: Counter[str] = Counter()
+        for replica_id in self._pools.keys() - here.keys():
+            departed[self._pools[replica_id]] += done[replica_id].tokens
+        return departed
 
     def _seen(self, done: Mapping[str, Done], span_ms: int, now_unix_ms: int) -> list[tuple[str, ReplicaNow]]:
         """Each replica with its pool."""

@@ -19,15 +19,20 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @click.option("--prune", is_flag=True, help="Take away what FILE does not name, of the kinds that it `owns`.")
+@click.option("--yes", is_flag=True, help="With --prune: do not ask before something is taken away.")
 @click.option("--show-new-keys-to", "secrets_file", type=_FILE, help="Write new keys and invitations to this new file.")
 @output_option
 @click.pass_context
-def apply(ctx: click.Context, /, file: Path, secrets_file: Path | None, output: str, **flags: bool) -> None:
+def apply(
+    ctx: click.Context, /, file: Path, secrets_file: Path | None, output: str, *, yes: bool, **flags: bool
+) -> None:
     """Make tiers, customers with all that is theirs, models, prices and deployments what FILE says: YAML, TOML or JSON.
 
     What it does not say stays. Applying it again changes nothing.
     """
     asked = {"file": read_declaration(file), **flags, "show_secrets": secrets_file is not None}
+    if flags["prune"] and not flags["dry_run"] and not yes:
+        _ask_first(ctx, asked)
     place = None if secrets_file is None or flags["dry_run"] else _new_file(secrets_file)
     done: Json = {"secrets": []}
     try:
@@ -45,6 +50,17 @@ def apply(ctx: click.Context, /, file: Path, secrets_file: Path | None, output: 
         print_value(shown, output)
     if done["stopped"]:
         raise Conflict(f"{done['stopped']} What was changed before stays; correct it and apply again.")
+
+
+def _ask_first(ctx: click.Context, asked: Json) -> None:
+    """Nothing is taken away before somebody has seen what. Raises Abort when the answer is no, or nobody is there."""
+    with operator_api(ctx) as api:
+        foreseen = api.post("/v1/apply", {**asked, "dry_run": True})["data"]
+    gone = [change for change in foreseen if change["sign"] == "remove"]
+    for change in gone:
+        click.echo(printable(f"- {change['kind']} {change['path']}"), err=True)
+    if gone:
+        click.confirm(f"{len(gone)} will be taken away. Go on?", abort=True, err=True)
 
 
 def _print_diff(done: Json, *, dry_run: bool) -> None:

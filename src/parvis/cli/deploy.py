@@ -8,7 +8,7 @@ import click
 from parvis.cli.asking import limit_option, said, yes_option
 from parvis.cli.operator_api import Json, operator_api
 from parvis.cli.output import output_option, print_done, print_one, print_rows
-from parvis.core.errors import BadRequest
+from parvis.core.errors import BadRequest, Conflict
 
 _ALL = "/v1/deployments"
 _COLUMNS = ("id", "pool", "source", "kind", "state", "ready", "replicas", "load", "size_class", "from_settings", "why")
@@ -96,8 +96,11 @@ def create(ctx: click.Context, /, name: str, output: str, **facts: Any) -> None:
 @click.pass_context
 def change(ctx: click.Context, /, name: str, output: str, **facts: Any) -> None:
     """Other facts of NAME; what is not said stays. Engine processes are replaced one after another where they must."""
+    wanted = _said(facts)
+    if not wanted:
+        raise click.UsageError("Say what to change.")
     with operator_api(ctx) as api:
-        changed = api.patch(f"{_ALL}/{name}", _said(facts))
+        changed = api.patch(f"{_ALL}/{name}", wanted)
     print_done(f"Changed {changed['id']}.", changed, output)
 
 
@@ -109,10 +112,10 @@ def change(ctx: click.Context, /, name: str, output: str, **facts: Any) -> None:
 def scale(ctx: click.Context, name: str, replicas: int, output: str) -> None:
     """So many engine processes of NAME; 0 unloads it."""
     with operator_api(ctx) as api:
+        if api.get(f"{_ALL}/{name}")["source"] == "addresses":
+            raise Conflict(f"'{name}' has a replica for each of its addresses: `parvis deploy change` them.")
         changed = api.patch(f"{_ALL}/{name}", {"replicas": replicas})
-    print_done(
-        f"{changed['id']}: {changed['replicas']} replicas are wanted, {changed['ready']} ready.", changed, output
-    )
+    print_done(f"{changed['id']}: {changed['replicas']} wanted, {changed['ready']} ready.", changed, output)
 
 
 @deploy.command()
@@ -148,7 +151,9 @@ def drain(ctx: click.Context, name: str, output: str) -> None:
 @click.pass_context
 def restart(ctx: click.Context, name: str, output: str) -> None:
     """Replace the engine processes of NAME one after another; nobody is refused."""
-    _told(ctx, name, "restart", output)
+    with operator_api(ctx) as api:
+        changed = api.post(f"{_ALL}/{name}/restart", {})
+    print_done(f"{changed['id']}: its engine processes are replaced, one after another.", changed, output)
 
 
 @deploy.command()

@@ -1,10 +1,16 @@
-"""How `parvis top` looks: the fleet of a moment as tables that fit a terminal."""
+"""How `parvis top` looks: the fleet of a moment as tables that fit a terminal.
+
+Whatever its width, state and reason of each replica stay: figures go first, and a reason that finds no room at the end
+of its line stands below it.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -14,9 +20,13 @@ from parvis.cli.output import printable
 Json = dict[str, Any]
 _WELL = ("open", "returning", "partly")
 _STYLES = {"open": "green", "returning": "yellow", "partly": "yellow", "closed": "red", "unseen": "dim"}
-_EVERYTHING = 90
-_MOST = 60
-"""Columns of a terminal: below the first the reason goes, below the second all but how full each is."""
+_HEADS = ("replica", "state", "load", "wait", "tokens/s", "first byte", "since")
+"""Of the fields of a `Row` in their order, but for the reason."""
+_COLUMNS_MIN = {"tokens/s": 70, "first byte": 100}
+"""Terminals with fewer columns do without."""
+_NAME_MIN = 12
+_GAP = "  "
+_INDENT = "    "
 _TALKERS = 5
 _LINES_BESIDES = 8
 """Of a screen: heads, and the empty lines between."""
@@ -41,11 +51,12 @@ class Row(NamedTuple):
 
 
 def screen(fleet: Json, columns: int, lines: int) -> RenderableType:
-    """All that fits. Of replicas, those that do not take requests come first, then the busiest."""
+    """All that fits. Of replicas, those that do not take requests come first, then those with a reason."""
     talkers = fleet["talkers"][:_TALKERS]
-    room = max(3, lines - _LINES_BESIDES - len(talkers))
-    parts: list[RenderableType] = [Text(headline(fleet), style="bold"), Text()]
-    parts.append(_replicas(rows(fleet, room), columns))
+    head = headline(fleet)
+    room = max(3, lines - _LINES_BESIDES - len(talkers) - len(head) // columns)
+    parts: list[RenderableType] = [Text(head, style="bold"), Text()]
+    parts.append(_replicas(rows(fleet, room, columns), columns))
     if talkers:
         parts += [Text(), _talkers(talkers)]
     return Group(*parts)
@@ -61,21 +72,26 @@ def headline(fleet: Json) -> str:
     )
 
 
-def rows(fleet: Json, lines: int) -> list[Row]:
+def rows(fleet: Json, lines: int, columns: int = 10_000) -> list[Row]:
     """Pools and as many of their replicas as there are lines for; what is left out is counted."""
     pools = fleet["pools"]
     each = max(1, lines // max(1, len(pools)) - 1)
     found: list[Row] = []
     for pool in pools:
         found.append(_pool_row(pool))
-        ordered = sorted(
-            pool["replicas"], key=lambda one: (one["state"] in _WELL, -one["in_flight"], one["replica_id"])
-        )
-        shown = ordered if len(ordered) <= each else ordered[: each - 1]
-        found += [_replica_row(one, fleet["at"]) for one in shown]
+        ordered = sorted(pool["replicas"], key=_urgency)
+        shown = [_replica_row(one, fleet["at"]) for one in ordered]
+        if sum(_height(row, columns) for row in shown) > each:
+            shown = _first_of(shown, each - 1, columns)
+        found += shown
         if left := len(ordered) - len(shown):
             found.append(Row(f"  and {left} more", "", "", "", "", "", "", ""))
     return found
+
+
+def _urgency(one: Json) -> tuple[bool, bool, int, str]:
+    """What needs a look first; then the busiest."""
+    return one["state"] in _WELL, not one["why"], -one["in_flight"], one["replica_id"]
 
 
 def euro(amount: Json) -> str:
@@ -118,22 +134,53 @@ def _ago(since: str, at: str) -> str:
     return "0s"
 
 
-def _replicas(found: Sequence[Row], columns: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, expand=False)
-    heads = ["replica", "state", "load", *(("wait", "tokens/s") if columns >= _MOST else ())]
-    heads += ["first byte", "since", "why"] if columns >= _EVERYTHING else []
-    for head in heads:
-        numbers = head in ("load", "wait", "tokens/s", "first byte", "since")
-        table.add_column(head, justify="right" if numbers else "left", no_wrap=True, overflow="ellipsis")
-    for row in found:
-        style = "bold" if row.is_pool else ""
-        cells = [Text(printable(cell), style=style) for cell in row[: len(heads)]]
-        if not row.is_pool:
-            cells[1].stylize(_STYLES.get(row.state, ""))
-        table.add_row(*cells)
+def _first_of(rows: Sequence[Row], lines: int, columns: int) -> list[Row]:
+    """As many as these lines hold, and one even where they hold none."""
+    shown: list[Row] = []
+    for row in rows:
+        lines -= _height(row, columns)
+        if lines < 0 and shown:
+            break
+        shown.append(row)
+    return shown
+
+
+def _height(row: Row, columns: int) -> int:
+    """Lines of it, if its reason stands below."""
+    return 1 + len(_reason(row, columns))
+
+
+def _reason(row: Row, columns: int) -> list[str]:
+    return wrap(printable(row.why), max(_NAME_MIN, columns - len(_INDENT)))
+
+
+def _replicas(found: Sequence[Row], columns: int) -> Text:
+    shown = [at for at, head in enumerate(_HEADS) if columns >= _COLUMNS_MIN.get(head, 0)]
+    cells = [[_HEADS[at] for at in shown], *([printable(row[at]) for at in shown] for row in found)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    widths[0] = min(widths[0], max(_NAME_MIN, columns - sum(widths[1:]) - len(_GAP) * (len(widths) - 1)))
+    lines = [_line(cells[0], widths, "bold"), Text("─" * (sum(widths) + len(_GAP) * (len(widths) - 1)), style="dim")]
+    for row, texts in zip(found, cells[1:], strict=True):
+        line = _line(texts, widths, "bold" if row.is_pool else "", _STYLES.get(row.state, ""))
+        below = _reason(row, columns)
+        if line.cell_len + len(_GAP) + cell_len(row.why) <= columns:
+            line.append(_GAP + " ".join(below))
+            below = []
+        line.rstrip()
+        lines += [line, *(Text(_INDENT + part) for part in below)]
     if not found:
-        table.add_row("no replicas", *[""] * (len(heads) - 1))
-    return table
+        lines.append(Text("no replicas"))
+    return Text("\n").join(lines)
+
+
+def _line(texts: Sequence[str], widths: Sequence[int], style: str, state_style: str = "") -> Text:
+    """Names and states to the left, figures to the right."""
+    cells = [Text(text, style=style) for text in texts]
+    cells[1].stylize(state_style)
+    for at, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        cell.truncate(width, overflow="ellipsis")
+        cell.align("left" if at <= 1 else "right", width)
+    return Text(_GAP).join(cells)
 
 
 def _talkers(talkers: Sequence[Json]) -> Table:

@@ -1,7 +1,8 @@
 """The operator API as commands use it: JSON in and out, and a `Failure` with the service's own sentence."""
 
+import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
@@ -56,7 +57,7 @@ class OperatorApi:
         token = _token(settings, remote)
         self._client = httpx.Client(
             base_url=self._where,
-            headers={"authorization": f"Bearer {token.reveal()}"},
+            headers={"authorization": f"Bearer {token.reveal()}", "accept-language": language_of(os.environ)},
             timeout=CALL_S_MAX,
             verify=_verified(settings.operator, remote, self._where),
             trust_env=False,  # a proxy of the environment must never see the token
@@ -134,6 +135,13 @@ class OperatorApi:
             return self._client.request(method, path, **sent)
         except httpx.HTTPError as problem:
             raise NobodyAnswers(_away(self._where, problem)) from None
+
+
+def language_of(environ: Mapping[str, str]) -> str:
+    """Of the terminal (`fr_FR.UTF-8` is `fr`): refusals and reasons come in it, as far as the service speaks it."""
+    said = (environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    language = next(filter(None, said), "").partition("_")[0].lower()
+    return language if language.isascii() and language.isalpha() else "en"
 
 
 def answer_of(response: httpx.Response) -> Json:

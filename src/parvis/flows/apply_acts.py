@@ -22,7 +22,14 @@ from parvis.domain.quota.limit import NO_LIMITS, Tier
 from parvis.domain.quota.limit_words import of_words
 from parvis.flows import catalogue, grants, limits, organisations
 from parvis.flows.declared import limits_named
-from parvis.flows.deployments import Depot, Yard, change_deployment, create_deployment, revised
+from parvis.flows.deployments import (
+    Depot,
+    Yard,
+    change_deployment,
+    create_deployment,
+    remove_deployment,
+    revised,
+)
 from parvis.flows.invitations import invite
 from parvis.flows.keys import KeyTerms, Mint, change_key, create_key, revoke_key, tenant_named
 from parvis.flows.organisations import Office, TenantChange
@@ -197,7 +204,7 @@ class Bench:
         await grants.grant(self._store, self._mint, self._actor, person.user_id, *given)
 
     async def _remove(self, change: Change) -> None:
-        """Nothing is lost that somebody could miss: tenants are suspended, projects archived."""
+        """Nothing is lost that somebody could miss: tenants are suspended, projects archived, running answers end."""
         match change.kind:
             case Kind.TENANT:
                 await organisations.suspend_tenant(self._office, self._actor, change.object_id)
@@ -205,6 +212,8 @@ class Bench:
                 await organisations.change_project(self._office, change.object_id, archived=True)
             case Kind.KEY:
                 await revoke_key(self._store, change.object_id)
+            case Kind.DEPLOYMENT:
+                await remove_deployment(self._yard, change.path[0])
             case _:
                 await grants.withdraw(self._store, self._actor, change.object_id)
 

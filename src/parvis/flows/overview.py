@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from parvis.core.money import ZERO, Money
 from parvis.domain.fleet.replica import Replica, ReplicaState
@@ -49,6 +50,7 @@ class PoolNow:
     slots: int
     waiting: int
     tokens_per_s: float
+    """Of replicas that have gone since, too."""
     replicas: tuple[ReplicaNow, ...]
 
 
@@ -121,16 +123,22 @@ def replica_now(
 
 
 def pools_now(
-    replicas: Sequence[tuple[str, ReplicaNow]], waiting: Collection[Mapping[str, int]]
+    replicas: Sequence[tuple[str, ReplicaNow]],
+    waiting: Collection[Mapping[str, int]],
+    departed: Mapping[str, float] = MappingProxyType({}),
 ) -> tuple[PoolNow, ...]:
     """The pools of these replicas, by name, and what waits for each at the gateways.
 
-    Where a replica says no slots, those of its pool are unknown too.
+    `departed`: tokens per second that replicas of a pool computed lately and have gone. Where a replica says no slots,
+    those of its pool are unknown too.
     """
     pools: dict[str, list[ReplicaNow]] = {}
     for pool, replica in replicas:
         pools.setdefault(pool, []).append(replica)
-    return tuple(_pool(pool, pools[pool], sum(one.get(pool, 0) for one in waiting)) for pool in sorted(pools))
+    return tuple(
+        _pool(pool, pools[pool], sum(one.get(pool, 0) for one in waiting), departed.get(pool, 0.0))
+        for pool in sorted(pools)
+    )
 
 
 def talkers_now(done: Mapping[str, Done], span_ms: int) -> tuple[TalkerNow, ...]:
@@ -157,7 +165,7 @@ def per_hour(done: Done, span_ms: int) -> Money:
     return Money(done.billed.pico_euro * 3_600_000 // span_ms)
 
 
-def _pool(name: str, replicas: Sequence[ReplicaNow], waiting: int) -> PoolNow:
+def _pool(name: str, replicas: Sequence[ReplicaNow], waiting: int, departed_per_s: float) -> PoolNow:
     slots = [replica.slots for replica in replicas]
     return PoolNow(
         name,
@@ -165,6 +173,6 @@ def _pool(name: str, replicas: Sequence[ReplicaNow], waiting: int) -> PoolNow:
         sum(replica.in_flight for replica in replicas),
         sum(slots) if all(slots) else 0,
         waiting,
-        sum(replica.tokens_per_s for replica in replicas),
+        sum((replica.tokens_per_s for replica in replicas), departed_per_s),
         tuple(sorted(replicas, key=lambda replica: replica.replica_id)),
     )

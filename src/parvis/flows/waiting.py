@@ -19,23 +19,18 @@ Nothing of this is on the way of a request that finds room, but for `busy`: one 
 
 import asyncio
 from collections.abc import Callable
-from math import ceil
 from typing import NamedTuple
 
 from parvis.core.clock import Clock
 from parvis.core.errors import EngineUnavailable, Failure, LimitReached, Unavailable
 from parvis.domain.fleet.ask import Ask
 from parvis.domain.fleet.fair_queue import Bounds, FairQueue, Full, Ticket
+from parvis.domain.fleet.retry_after import Pace, retry_after_s
 from parvis.domain.fleet.seat import Placement
 from parvis.domain.metering.records import Outcome
 from parvis.flows.ports import Sink
 
-RETRY_S_MAX = 60
-RETRY_S_UNKNOWN = 2
-"""While nobody has had a turn yet."""
 WAITS_KEPT_MAX = 10_000
-_RECENT = 0.1
-"""The weight of the last turn in the average time between two."""
 
 Place = Callable[[Ask], Placement | None]
 Release = Callable[[Placement], None]
@@ -57,22 +52,13 @@ class _Line:
 
     def __init__(self, bounds: Bounds) -> None:
         self.queue = FairQueue(bounds)
-        self._turn_s = 0.0
-        self._last_s = 0.0
+        self.pace = Pace()
+        self._refused = 0
 
-    def moved(self, now_s: float, since_s: float) -> None:
-        """One that waited since then has had a turn. Times in which nobody waited say nothing."""
-        gap_s = now_s - max(self._last_s, since_s)
-        self._turn_s += (_RECENT if self._turn_s else 1.0) * (gap_s - self._turn_s)
-        self._last_s = now_s
-
-    def retry_after_s(self, now_s: float) -> int:
-        """In how long all that waits now will have been served, as fast as lately: between 1 and 60 s."""
-        oldest_s = self.queue.oldest_s
-        if not self._turn_s or oldest_s is None:
-            return RETRY_S_UNKNOWN
-        turn_s = max(self._turn_s, now_s - max(self._last_s, oldest_s))
-        return min(RETRY_S_MAX, max(1, ceil(len(self.queue) * turn_s)))
+    def retry_after_s(self, ask: Ask, now_s: float) -> int:
+        """In how long what is ahead of such a request will have been served."""
+        self._refused += 1
+        return retry_after_s(self.pace.estimate_s(self.queue.ahead(ask), now_s), self._refused)
 
 
 class _Wait:
@@ -135,12 +121,14 @@ class WaitingRoom:
         """
         line = self._lines.setdefault(ask.pool, _Line(self._bounds))
         now_s = self._clock.monotonic_s()
+        if not len(line.queue):
+            line.pace.begins(now_s)
         joined = line.queue.join(ask, now_s)
         if isinstance(joined, Full):
-            raise _refusal(joined, line.retry_after_s(now_s))
+            raise _refusal(joined, line.retry_after_s(ask, now_s))
         ticket, displaced = joined
         for other in displaced:
-            self._answer(other, _refusal(Full.SHARE, line.retry_after_s(now_s)))
+            self._answer(other, _refusal(Full.SHARE, line.retry_after_s(other.ask, now_s)))
         wait = _Wait(self, ticket, asyncio.get_running_loop().create_future())
         self._waits[ticket] = wait
         if sink is not None:
@@ -199,7 +187,7 @@ class WaitingRoom:
     def _serve(self, line: _Line, ticket: Ticket, placement: Placement) -> None:
         line.queue.take(ticket)
         now_s = self._clock.monotonic_s()
-        line.moved(now_s, ticket.since_s)
+        line.pace.served(ticket.cost, now_s)
         if len(self._waited) < WAITS_KEPT_MAX:
             self._waited.append((ticket.ask.pool, now_s - ticket.since_s))
         self._waits.pop(ticket).answer.set_result(placement)
@@ -230,7 +218,7 @@ class WaitingRoom:
         now_s = self._clock.monotonic_s()
         for line in self._lines.values():
             for ticket in line.queue.overdue(now_s):
-                self._answer(ticket, _too_late(now_s - ticket.since_s, line.retry_after_s(now_s)))
+                self._answer(ticket, _too_late(now_s - ticket.since_s, line.retry_after_s(ticket.ask, now_s)))
         self._set_timer()
 
 

@@ -46,7 +46,11 @@ class Replica(Shape):
     seen: Literal["open", "partly", "closed", "returning", "unseen"]
     """`closed`: no gateway asks it now; `partly`: some do; `returning`: it takes ever more after it healed."""
     why: str
-    """Why it is not simply open."""
+    """Why it is not simply open, in the caller's language."""
+    why_code: str
+    """Stays the same whatever the wording; empty where there is none."""
+    why_facts: dict[str, str]
+    """What the sentence quotes."""
     in_flight: int
     pace: float
     """How much of its share it takes, 0 to 1."""

@@ -51,7 +51,11 @@ class DeploymentShown(Shape):
     generation: int
     ready: int
     why: str
-    """Of the first replica that is not ready."""
+    """Of the first replica that is not ready, in the caller's language."""
+    why_code: str
+    """Stays the same whatever the wording; empty where there is none."""
+    why_facts: dict[str, str]
+    """What the sentence quotes."""
 
 
 class DeploymentRemoved(Shape):
@@ -76,7 +80,11 @@ class ReplicaShown(Shape):
     """None while it starts or sleeps."""
     state: ReplicaState
     why: str
-    """Why it is in its state, or why gateways do not ask it."""
+    """Why it is in its state, or why gateways do not ask it, in the caller's language."""
+    why_code: str
+    """Stays the same whatever the wording; empty where there is none."""
+    why_facts: dict[str, str]
+    """What the sentence quotes."""
     seen: Literal["open", "partly", "closed", "returning", "unseen"]
     """`partly`: by some gateways; `returning`: it takes ever more after it healed."""
     gateways: int

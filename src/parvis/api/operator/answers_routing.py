@@ -31,7 +31,7 @@ class RouteWeights(Shape):
 
 
 class Decision(Shape):
-    """One decision of a gateway. `picked` is empty where nobody could take it."""
+    """One decision of a gateway. `picked` is empty where nobody could take it. Reasons are in the caller's language."""
 
     object: Literal["route"]
     request_id: str
@@ -62,6 +62,11 @@ class FleetReplica(Shape):
     replica_id: str
     state: str
     why: str
+    """In the caller's language."""
+    why_code: str
+    """Stays the same whatever the wording; empty where there is none."""
+    why_facts: dict[str, str]
+    """What the sentence quotes."""
     since: str
     in_flight: int
     slots: int
@@ -70,7 +75,10 @@ class FleetReplica(Shape):
 
 
 class FleetPool(Shape):
-    """A pool, how many of its replicas take requests, and what waits for them at all gateways."""
+    """A pool, how many of its replicas take requests, and what waits for them at all gateways.
+
+    Its tokens are those of replicas that have gone since, too.
+    """
 
     object: Literal["pool"]
     pool: str

@@ -13,6 +13,7 @@ from parvis.api.operator.witness import TheWitness
 from parvis.api.web.admission import check_proof
 from parvis.api.web.routes import TheActor, TheDetails
 from parvis.api.web.shapes import Json
+from parvis.api.web.wording import Reader, TheReader
 from parvis.domain.identity.changes import Change, Kind, Sign
 from parvis.domain.identity.owners import OWNERS
 from parvis.flows.apply import Applied, Declaration, apply, difference
@@ -32,7 +33,7 @@ class ApplyForm(BaseModel):
 
 
 async def apply_file(
-    desk: TheDesk, actor: TheActor, details: TheDetails, witness: TheWitness, form: ApplyForm
+    desk: TheDesk, reader: TheReader, actor: TheActor, details: TheDetails, witness: TheWitness, form: ApplyForm
 ) -> Annotated[Json, AppliedShown]:
     """Each change, in the order in which it is made. Applying the same again changes nothing.
 
@@ -43,7 +44,7 @@ async def apply_file(
     details["dry_run"] = str(form.dry_run).lower()
     changes = await difference(desk.store, desk.mint, wanted, prune=form.prune)
     if form.dry_run:
-        return _answer(Applied(changes, []), applied=False)
+        return _answer(reader, Applied(changes, []), applied=False)
     if any(_needs_proof(change) for change in changes):
         check_proof(actor, desk.clock.unix_ms())
     try:
@@ -60,7 +61,7 @@ async def apply_file(
         await desk.announce()
     if done.stopped is not None:
         details["stopped"] = done.stopped.code
-    return _answer(done, applied=done.stopped is None)
+    return _answer(reader, done, applied=done.stopped is None)
 
 
 async def _declaration(desk: OperatorDesk, file: DeclarationForm) -> Declaration:
@@ -86,7 +87,7 @@ def _roles(change: Change) -> tuple[object, ...]:
     return found if isinstance(found, tuple) else ()
 
 
-def _answer(done: Applied, *, applied: bool) -> Json:
+def _answer(reader: Reader, done: Applied, *, applied: bool) -> Json:
     return {
         "object": "list",
         "data": [_change_shape(change) for change in done.changes],
@@ -94,7 +95,7 @@ def _answer(done: Applied, *, applied: bool) -> Json:
         "next": None,
         "applied": applied,
         "secrets": [_made_shape(one) for one in done.made],
-        "stopped": None if done.stopped is None else str(done.stopped),
+        "stopped": None if done.stopped is None else reader.refusal(done.stopped),
     }
 
 

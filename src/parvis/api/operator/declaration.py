@@ -30,7 +30,13 @@ Texts = Annotated[list[Text], Field(max_length=MANY)]
 Days = Annotated[int, Field(ge=0, le=3660)]
 Facts = dict[str, Any]
 _PLAIN = Schedule()
-_OWNABLE = {"tenants": Kind.TENANT, "projects": Kind.PROJECT, "keys": Kind.KEY, "grants": Kind.GRANT}
+_OWNABLE = {
+    "tenants": Kind.TENANT,
+    "projects": Kind.PROJECT,
+    "keys": Kind.KEY,
+    "grants": Kind.GRANT,
+    "deployments": Kind.DEPLOYMENT,
+}
 
 
 class Said(BaseModel):
@@ -202,8 +208,11 @@ class PricesSaid(Said, PriceFields):
 class DeclarationForm(Said):
     """A whole file."""
 
-    owns: list[Literal["tenants", "projects", "keys", "grants"]] = []
-    """Of which kinds everything that the file does not name goes, with `prune`, where the file speaks of the place."""
+    owns: list[Literal["tenants", "projects", "keys", "grants", "deployments"]] = []
+    """Of which kinds everything that the file does not name goes, with `prune`, where the file speaks of the place.
+
+    Deployments lie nowhere: all go that it does not name, but for the engines of `parvis.toml`.
+    """
     tiers: Annotated[list[TierSaid], Field(max_length=MANY)] = []
     organisations: Annotated[list[OrganisationSaid], Field(max_length=MANY)] = []
     models: Annotated[list[Facts], Field(max_length=MANY)] = []

@@ -14,6 +14,7 @@ from parvis.api.web.places import installation
 from parvis.api.web.queries import PageQuery
 from parvis.api.web.routes import Route
 from parvis.api.web.shapes import Json, page
+from parvis.api.web.wording import Reader, TheReader
 from parvis.domain.fleet.deployment import Deployment, DeploymentState
 from parvis.domain.fleet.replica import Replica, ReplicaState
 from parvis.domain.identity.permission import Permission as May
@@ -59,50 +60,52 @@ async def replica_place(request: Request) -> Target | None:
 
 
 async def all_deployments(
-    desk: TheDesk, query: Annotated[PageQuery, Query()]
+    desk: TheDesk, reader: TheReader, query: Annotated[PageQuery, Query()]
 ) -> Annotated[Json, Listed[DeploymentShown]]:
     """All, those of the settings too, sorted by id."""
     found = await desk.yard.deployments()
-    return page(found, lambda one: one.deployment_id, lambda one: _shape(desk, one), query.after, query.limit)
+    return page(found, lambda one: one.deployment_id, lambda one: _shape(desk, reader, one), query.after, query.limit)
 
 
-async def one(desk: TheDesk, deployment_id: str) -> Annotated[Json, DeploymentShown]:
+async def one(desk: TheDesk, reader: TheReader, deployment_id: str) -> Annotated[Json, DeploymentShown]:
     """One deployment."""
-    return _shape(desk, await desk.yard.deployment(deployment_id))
+    return _shape(desk, reader, await desk.yard.deployment(deployment_id))
 
 
-async def create(desk: TheDesk, form: NewDeployment) -> Annotated[Json, DeploymentShown]:
+async def create(desk: TheDesk, reader: TheReader, form: NewDeployment) -> Annotated[Json, DeploymentShown]:
     """A new one, and an entry of the catalogue for its model if there is none."""
     made = await create_deployment(desk.yard, form.deployment())
     await desk.announce()
-    return _shape(desk, made)
+    return _shape(desk, reader, made)
 
 
-async def change(desk: TheDesk, deployment_id: str, form: DeploymentFields) -> Annotated[Json, DeploymentShown]:
+async def change(
+    desk: TheDesk, reader: TheReader, deployment_id: str, form: DeploymentFields
+) -> Annotated[Json, DeploymentShown]:
     """Other facts. Engine processes that cannot follow are replaced one after another, and nobody is refused."""
     changed = await change_deployment(desk.yard, deployment_id, lambda before: revised(before, form.said()))
     await desk.announce()
-    return _shape(desk, changed)
+    return _shape(desk, reader, changed)
 
 
-async def cordon(desk: TheDesk, deployment_id: str) -> Annotated[Json, DeploymentShown]:
+async def cordon(desk: TheDesk, reader: TheReader, deployment_id: str) -> Annotated[Json, DeploymentShown]:
     """It takes nothing new, and what runs of it stays."""
-    return await _set(desk, deployment_id, DeploymentState.CORDONED)
+    return await _set(desk, reader, deployment_id, DeploymentState.CORDONED)
 
 
-async def uncordon(desk: TheDesk, deployment_id: str) -> Annotated[Json, DeploymentShown]:
+async def uncordon(desk: TheDesk, reader: TheReader, deployment_id: str) -> Annotated[Json, DeploymentShown]:
     """It serves, whatever it was told before."""
-    return await _set(desk, deployment_id, DeploymentState.SERVING)
+    return await _set(desk, reader, deployment_id, DeploymentState.SERVING)
 
 
-async def drain(desk: TheDesk, deployment_id: str) -> Annotated[Json, DeploymentShown]:
+async def drain(desk: TheDesk, reader: TheReader, deployment_id: str) -> Annotated[Json, DeploymentShown]:
     """It takes nothing new, and is stopped when nothing runs on it any more."""
-    return await _set(desk, deployment_id, DeploymentState.DRAINING)
+    return await _set(desk, reader, deployment_id, DeploymentState.DRAINING)
 
 
-async def restart(desk: TheDesk, deployment_id: str) -> Annotated[Json, DeploymentShown]:
+async def restart(desk: TheDesk, reader: TheReader, deployment_id: str) -> Annotated[Json, DeploymentShown]:
     """Replace its engine processes one after another; nobody is refused."""
-    return _shape(desk, await restart_deployment(desk.yard, deployment_id))
+    return _shape(desk, reader, await restart_deployment(desk.yard, deployment_id))
 
 
 async def remove(desk: TheDesk, deployment_id: str) -> Annotated[Json, DeploymentRemoved]:
@@ -112,13 +115,13 @@ async def remove(desk: TheDesk, deployment_id: str) -> Annotated[Json, Deploymen
     return {"object": "deployment", "id": deployment_id, "deleted": True}
 
 
-async def _set(desk: OperatorDesk, deployment_id: str, state: DeploymentState) -> Json:
+async def _set(desk: OperatorDesk, reader: Reader, deployment_id: str, state: DeploymentState) -> Json:
     changed = await set_deployment_state(desk.yard, deployment_id, state)
     await desk.announce()
-    return _shape(desk, changed)
+    return _shape(desk, reader, changed)
 
 
-def _shape(desk: OperatorDesk, deployment: Deployment) -> Json:
+def _shape(desk: OperatorDesk, reader: Reader, deployment: Deployment) -> Json:
     facts = msgspec.to_builtins(deployment)
     name = facts.pop("deployment_id")
     given = desk.yard.is_given(name)
@@ -126,7 +129,8 @@ def _shape(desk: OperatorDesk, deployment: Deployment) -> Json:
     looked = [(one, desk.depot.seen(one.replica_id)) for one in mine]
     away = [_why_away(one, seen) for one, seen in looked if not takes_requests(one, seen.state)]
     ready, why = len(mine) - len(away), next(filter(None, away), "")
-    return {"object": "deployment", "id": name, "from_settings": given, **facts, "ready": ready, "why": why}
+    said = {"object": "deployment", "id": name, "from_settings": given, **facts, "ready": ready}
+    return {**said, **reader.reason(why)}
 
 
 def _why_away(replica: Replica, seen: Seen) -> str:
@@ -143,7 +147,9 @@ def _is_of(replica: Replica, deployment: Deployment, *, given: bool) -> bool:
 # Replicas
 
 
-async def all_replicas(desk: TheDesk, query: Annotated[ReplicaQuery, Query()]) -> Annotated[Json, Listed[ReplicaShown]]:
+async def all_replicas(
+    desk: TheDesk, reader: TheReader, query: Annotated[ReplicaQuery, Query()]
+) -> Annotated[Json, Listed[ReplicaShown]]:
     """All that there are, those that start too, sorted by id."""
     found = sorted(desk.depot.replicas(), key=lambda one: one.replica_id)
     mine = [
@@ -151,12 +157,14 @@ async def all_replicas(desk: TheDesk, query: Annotated[ReplicaQuery, Query()]) -
         for one in found
         if query.pool in (None, one.engine) and query.deployment in (None, one.deployment_id or one.engine)
     ]
-    return page(mine, lambda one: one.replica_id, lambda one: _replica_shape(desk, one), query.after, query.limit)
+    return page(
+        mine, lambda one: one.replica_id, lambda one: _replica_shape(desk, reader, one), query.after, query.limit
+    )
 
 
-async def one_replica(desk: TheDesk, replica_id: str) -> Annotated[Json, ReplicaShown]:
+async def one_replica(desk: TheDesk, reader: TheReader, replica_id: str) -> Annotated[Json, ReplicaShown]:
     """One replica: its state and why, and what gateways see of it."""
-    return _replica_shape(desk, desk.yard.replica(replica_id))
+    return _replica_shape(desk, reader, desk.yard.replica(replica_id))
 
 
 async def cordon_replica(desk: TheDesk, replica_id: str) -> Annotated[Json, ReplicaMarked]:
@@ -180,7 +188,7 @@ async def _mark(desk: OperatorDesk, replica_id: str, state: ReplicaState) -> Jso
     return {"object": "replica", "id": replica_id, "marked": state}
 
 
-def _replica_shape(desk: OperatorDesk, replica: Replica) -> Json:
+def _replica_shape(desk: OperatorDesk, reader: Reader, replica: Replica) -> Json:
     seen = desk.depot.seen(replica.replica_id)
     return {
         "object": "replica",
@@ -191,7 +199,7 @@ def _replica_shape(desk: OperatorDesk, replica: Replica) -> Json:
         "kind": replica.kind,
         "address": replica.address or None,
         "state": replica.state,
-        "why": replica.why or seen.why,
+        **reader.reason(replica.why or seen.why),
         "seen": seen.state,
         "gateways": seen.gateways,
         "in_flight": seen.in_flight,

@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse
 
 from parvis.api.operator.answers import Probe, Status
 from parvis.api.operator.desk import TheDesk
+from parvis.api.web.wording import TheReader
 from parvis.core.errors import Failure, Unavailable
 
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
@@ -44,9 +45,11 @@ async def metrics(desk: TheDesk) -> PlainTextResponse:
     return PlainTextResponse(desk.metrics(), media_type=EXPOSITION)
 
 
-async def status(desk: TheDesk) -> Annotated[dict[str, Any], Status]:
+async def status(desk: TheDesk, reader: TheReader) -> Annotated[dict[str, Any], Status]:
     """The replicas and gateways of this moment."""
-    return {"object": "status", **desk.status()}
+    now = desk.status()
+    replicas = [{**one, **reader.reason(one["why"])} for one in now["replicas"]]
+    return {"object": "status", **now, "replicas": replicas}
 
 
 def _not_ready(why: str) -> Unavailable:

@@ -11,6 +11,7 @@ from parvis.api.operator.desk import TheDesk
 from parvis.api.web.instants import write_instant
 from parvis.api.web.routes import Route
 from parvis.api.web.shapes import Json, money_shape
+from parvis.api.web.wording import Reader, TheReader
 from parvis.core.errors import BadRequest
 from parvis.domain.catalog.difficulty import Matter, input_tokens
 from parvis.domain.catalog.model import Capability
@@ -61,23 +62,23 @@ class SupposedForm(BaseModel):
         return Question(self.key_id, model, matter, input_tokens(matter.texts) + (matter.output_tokens or 0))
 
 
-async def was(desk: TheDesk, request_id: str) -> Annotated[Json, Decision]:
+async def was(desk: TheDesk, reader: TheReader, request_id: str) -> Annotated[Json, Decision]:
     """The last decision about a request, with every candidate as it was. Gateways remember 4,096 each."""
-    return _shown(await explain_request(desk.witnesses, request_id))
+    return _shown(reader, await explain_request(desk.witnesses, request_id))
 
 
-async def would_be(desk: TheDesk, form: SupposedForm) -> Annotated[Json, SupposedRoute]:
+async def would_be(desk: TheDesk, reader: TheReader, form: SupposedForm) -> Annotated[Json, SupposedRoute]:
     """What each gateway would decide about such a request now. Nothing is sent anywhere, and nothing is kept."""
     found = await suppose(desk.store, desk.witnesses, desk.scorer, desk.serving(), form.question())
     return {
         "object": "route.supposed",
         "model": found.model.id,
         "chosen": {"name": found.entry, "why": found.why} if found.entry else None,
-        "routes": [_shown(one) for one in found.told],
+        "routes": [_shown(reader, one) for one in found.told],
     }
 
 
-async def fleet(desk: TheDesk) -> Annotated[Json, Fleet]:
+async def fleet(desk: TheDesk, reader: TheReader) -> Annotated[Json, Fleet]:
     """Pools and replicas of this moment, as all gateways see them, and the tenants that ask most."""
     now = desk.fleet()
     return {
@@ -88,20 +89,27 @@ async def fleet(desk: TheDesk) -> Annotated[Json, Fleet]:
         "requests_per_s": now.requests_per_s,
         "tokens_per_s": now.tokens_per_s,
         "per_hour": money_shape(now.per_hour),
-        "pools": [_pool(pool) for pool in now.pools],
+        "pools": [_pool(reader, pool) for pool in now.pools],
         "talkers": [{**asdict(one), "per_hour": money_shape(one.per_hour)} for one in now.talkers],
     }
 
 
-def _pool(pool: PoolNow) -> Json:
-    replicas = [{**asdict(one), "since": write_instant(one.since_unix_ms)} for one in pool.replicas]
+def _pool(reader: Reader, pool: PoolNow) -> Json:
+    replicas = [
+        {**asdict(one), **reader.reason(one.why), "since": write_instant(one.since_unix_ms)} for one in pool.replicas
+    ]
     for one in replicas:
         del one["since_unix_ms"]
     return {"object": "pool", **asdict(pool), "replicas": replicas}
 
 
-def _shown(told: Told) -> Json:
-    return {"object": "route", "gateway": told.gateway, **msgspec.to_builtins(told.explained)}
+def _shown(reader: Reader, told: Told) -> Json:
+    said = msgspec.to_builtins(told.explained)
+    said["why"] = reader.told(said["why"])
+    for candidate in said["candidates"]:
+        word, colon, why = candidate["filtered"].partition(": ")
+        candidate["filtered"] = f"{word}{colon}{reader.told(why)}"
+    return {"object": "route", "gateway": told.gateway, **said}
 
 
 ROUTES = (

@@ -58,12 +58,18 @@ Tickets = OrderedDict[Ticket, None]
 class _Line:
     """What one tenant has waiting in one class."""
 
-    __slots__ = ("tag", "tickets")
+    __slots__ = ("tag", "tickets", "tokens")
 
     def __init__(self) -> None:
         self.tag = 0
         """When its first ticket may start, in tokens of the class's own time."""
         self.tickets: Tickets = OrderedDict()
+        self.tokens = 0
+
+    def before(self, tag: int) -> int:
+        """Tokens of what may start by then, the last of it taken to be as large as the first."""
+        head = next(iter(self.tickets), None)
+        return min(self.tokens, tag - self.tag + head.cost) if head is not None and tag >= self.tag else 0
 
 
 class _Class:
@@ -84,11 +90,25 @@ class _Class:
         if not line.tickets:
             line.tag = max(line.tag, self.now)
         line.tickets[ticket] = None
+        line.tokens += ticket.cost
         self.count += 1
 
     def leave(self, ticket: Ticket) -> None:
-        del self.lines[ticket.ask.tenant_id].tickets[ticket]
+        line = self.lines[ticket.ask.tenant_id]
+        del line.tickets[ticket]
+        line.tokens -= ticket.cost
         self.count -= 1
+
+    @property
+    def tokens(self) -> int:
+        return sum(line.tokens for line in self.lines.values())
+
+    def ahead(self, tenant_id: str) -> int:
+        """Tokens that have their turn before what this tenant would ask for now."""
+        own = self.lines.get(tenant_id, _IDLE)
+        starts = max(self.now, own.tag) + own.tokens
+        others = (line.before(starts) for line in self.lines.values() if line is not own)
+        return own.tokens + sum(others)
 
     def first(self, passed: Collection[Ticket]) -> Ticket | None:
         """Of the tenant that has had least; of equals the one that came first. Looks at each tenant once."""
@@ -112,6 +132,9 @@ class _Class:
         self.credit = max(0, self.credit - FLOOR * ticket.cost)
         for tenant_id in [one for one, other in self.lines.items() if not other.tickets and other.tag <= self.now]:
             del self.lines[tenant_id]
+
+
+_IDLE = _Line()
 
 
 class _Share:
@@ -193,6 +216,15 @@ class FairQueue:
             elif waiting.credit >= FLOOR * ticket.cost:
                 return ticket
         return top
+
+    def ahead(self, ask: Ask) -> int:
+        """Tokens that would be served before this request if it came now, and nobody after it. Looks at each tenant."""
+        own = self._classes.get(ask.priority)
+        same = own.ahead(ask.tenant_id) if own else 0
+        above = sum(one.tokens for rank, one in self._classes.items() if rank > ask.priority)
+        above = min(above, FLOOR * (same + max(1, ask.tokens)))
+        below = sum(one.tokens for rank, one in self._classes.items() if rank < ask.priority)
+        return same + above + min(below, (same + above) // FLOOR)
 
     def take(self, ticket: Ticket) -> None:
         """It has its turn: its tenant is charged, and those below come a little nearer to theirs."""
