@@ -188,6 +188,8 @@ class Routing(Struct, frozen=True, forbid_unknown_fields=True):
     """Memory of a gateway for which replica has read what; 0: none, and no affinity."""
     stall_s_max: Annotated[int, Meta(ge=1, le=3600)] = 60
     """For how long an engine may let an answer wait that it has begun."""
+    frozen_s_max: Annotated[int, Meta(ge=5, le=3600)] = 30
+    """An engine process of this machine whose health was not well for so long is killed and started again."""
     circuit_breaker: bool = True
     """Whether requests that fail make a gateway leave a replica alone. Looks at its health do in any case."""
     hedge_after_ms: Annotated[int, Meta(ge=0, le=60_000)] = 0

@@ -179,6 +179,52 @@ def test_who_failed_before_it_was_left_alone_does_not_speak_against_it_again() -
     assert health.breaker.state is BreakerState.HALF_OPEN
 
 
+def hung_up(looks: list[Life], *, last: bool = False) -> Health:
+    """It hangs up on a request after each of these looks, once a second."""
+    health = Health(0.0)
+    for now_s, life in enumerate(looks):
+        health.probed(life, now_s)
+        health.ended(Ending.DROPPED, now_s, now_s, heard=False, last=last)
+    return health
+
+
+def test_hanging_up_in_a_row_opens_it_unless_good_looks_come_between() -> None:
+    assert after([Ending.DROPPED] * MISSES_MAX, heard=False).breaker.state is BreakerState.OPEN
+    assert hung_up([Life.ALIVE] * 5).breaker.state is BreakerState.CLOSED
+    assert hung_up([Life.ALIVE, Life.REFUSED]).breaker.state is BreakerState.OPEN
+
+
+def test_the_last_of_a_pool_is_open_however_often_it_hangs_up_between_good_looks() -> None:
+    assert hung_up([Life.ALIVE] * 50).breaker.state is BreakerState.OPEN
+    assert hung_up([Life.ALIVE] * 50, last=True).breaker.state is BreakerState.CLOSED
+
+
+def test_one_that_comes_back_is_not_sent_back_by_what_it_hung_up_on_once() -> None:
+    health = Health(0.0, slowly=True)
+    health.ended(Ending.DROPPED, 1.0, 1.0, heard=False)
+    assert (health.breaker.state, health.sign_s) == (BreakerState.CLOSED, 0.0)
+    health.ended(Ending.UNAVAILABLE, 1.0, 1.0, heard=False)
+    assert health.breaker.state is BreakerState.OPEN
+
+
+def test_a_key_that_is_refused_opens_it_at_once_and_says_so_for_as_long() -> None:
+    health = Health(0.0)
+    health.ended(Ending.KEY_REFUSED, 1.0, 1.0, heard=False, last=True, said="It refuses our key (401).")
+    assert (health.breaker.state, health.why) == (BreakerState.OPEN, "It refuses our key (401).")
+    health.probed(Life.ALIVE, 1.5)
+    health.tick(3.0)
+    assert health.breaker.state is BreakerState.HALF_OPEN
+    assert health.why.startswith("It refuses our key (401).")
+
+
+def test_looks_say_why_it_is_still_away() -> None:
+    health = Health(0.0)
+    health.probed(Life.REFUSED, 1.0)
+    assert health.why == "Nothing listens there."
+    health.probed(Life.REFUSED, 2.0, "Its name does not resolve.")
+    assert health.why == "Its name does not resolve."
+
+
 # -------------------------------------------------------------------------------------------- how it comes back
 
 

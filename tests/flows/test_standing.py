@@ -168,3 +168,28 @@ def test_broken_answers_never_close_the_last_of_a_pool() -> None:
     for _ in range(MISSES_MAX):
         pool.ask(last, Ending.UNAVAILABLE)
     assert pool.open == [False, False]
+
+
+def test_who_hangs_up_on_what_another_hung_up_on_is_not_blamed() -> None:
+    pool = Pool(2)
+    for _ in range(3 * MISSES_MAX):
+        ask = Ask("pool")
+        ask.drops = 2
+        pool.standing.ended(Placement(ask, pool.seats[0], pool.clock.now_s), Ending.DROPPED)
+    assert pool.open == [True, True]
+
+
+def test_who_hangs_up_is_looked_at_at_once() -> None:
+    pool = Pool(1)
+    pool.ask(0, Ending.GOOD)
+    assert pool.standing.due(pool.clock.now_s) == []
+    pool.ask(0, Ending.DROPPED)
+    assert len(pool.standing.due(pool.clock.now_s)) == 1
+
+
+def test_a_refused_key_leaves_it_alone_even_where_failures_do_not() -> None:
+    pool = Pool(2)
+    pool.standing.breaks = False
+    pool.seats[0].said = "It refuses our key (401)."
+    pool.ask(0, Ending.KEY_REFUSED)
+    assert (pool.open, pool.seats[0].why) == ([False, True], "It refuses our key (401).")

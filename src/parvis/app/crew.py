@@ -70,6 +70,8 @@ class Post:
     ) -> None:
         self.child: Child | None = None
         """Who has the post now."""
+        self.why = ""
+        """Why who had it last was killed, for people; empty where it ended by itself."""
         self._name = name
         self._start = start
         self._changed = changed
@@ -82,6 +84,7 @@ class Post:
 
     def take(self, child: Child) -> None:
         """This one has the post from now on."""
+        self.why = ""
         self._put(child)
         self._backoff.started()
         self._watch = asyncio.ensure_future(self._follow(child))
@@ -93,6 +96,12 @@ class Post:
         if self._watch is not None:
             self._watch.cancel()
         return child
+
+    def kill(self, why: str) -> None:
+        """End at once who has the post; another follows, as after every death."""
+        if self.child is not None:
+            self.why = why
+            self.child.signal(SIGKILL)
 
     def fill_sometime(self) -> None:
         """Start somebody, as often as it takes."""

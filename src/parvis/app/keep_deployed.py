@@ -52,6 +52,11 @@ class Berth:
         child = self._post.child
         return None if child is None else child.pid
 
+    @property
+    def post(self) -> Post:
+        """Who serves has it."""
+        return self._post
+
     def leave(self) -> Child | None:
         """Nobody is started any more. Gives who serves, and may still be asked."""
         self.replica = replace(self.replica, state=ReplicaState.DRAINING, why="It ends when its last answer has.")
@@ -77,7 +82,8 @@ class Berth:
     def _moved(self) -> None:
         """Somebody has the post, or nobody has it any more."""
         if self._post.child is None and self.replica.state is ReplicaState.READY:
-            self.replica = self._new_replica("Its process ended, and another is being started.")
+            why = self._post.why or "Its process ended."
+            self.replica = self._new_replica(f"{why} Another is being started.")
         self._changed()
 
     def _new_replica(self, why: str) -> Replica:
@@ -102,6 +108,11 @@ class DeployedKeeper:
     def replicas(self) -> tuple[Replica, ...]:
         """All, whatever their state. One that is starting has no address."""
         return tuple(berth.replica for berth in self._berths)
+
+    @property
+    def serving(self) -> list[tuple[Post, Replica]]:
+        """Those whose process serves, and is not on its way out."""
+        return [(one.post, one.replica) for one in self._berths if one.replica.state is ReplicaState.READY]
 
     def want(self, deployments: Sequence[Deployment], drained: Collection[str]) -> None:
         """Take the next steps towards it. Called again and again."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -30,12 +31,19 @@ class EngineKeeper:
         self._posts: dict[Place, Post] = {}
         self._settings: dict[str, EngineSettings] = {}
         self._replicas: WeakKeyDictionary[Child, Replica] = WeakKeyDictionary()
+        self._last: dict[Place, Replica] = {}
+        """Of each place, as it is to be told."""
 
     @property
     def replicas(self) -> tuple[Replica, ...]:
-        """Those that may be asked."""
-        children = (post.child for post in self._posts.values())
-        return tuple(self._replicas[child] for child in children if child is not None)
+        """All of them. One whose process ended has no address until another serves."""
+        return tuple(self._last[place] for place in self._posts if place in self._last)
+
+    @property
+    def serving(self) -> list[tuple[Post, Replica]]:
+        """Those that have a process, which serves."""
+        posts = [post for post in self._posts.values() if post.child is not None]
+        return [(post, self._replicas[post.child]) for post in posts if post.child is not None]
 
     async def prepare(self, wanted: Mapping[str, EngineSettings]) -> dict[Place, Child]:
         """Start what is new in `wanted` or has changed, beside what runs. Raises Misconfigured, changing nothing."""
@@ -59,7 +67,8 @@ class EngineKeeper:
         self._settings = dict(wanted)
         for place, child in fresh.items():
             name = place[0]
-            self._posts[place] = Post(f"engine {name}", partial(self._start, name, wanted[name]), self._changed)
+            moved = partial(self._moved, place)
+            self._posts[place] = Post(f"engine {name}", partial(self._start, name, wanted[name]), moved)
             self._posts[place].take(child)
         return [(child, self._replicas[child]) for child in old if child is not None]
 
@@ -72,6 +81,18 @@ class EngineKeeper:
         for post in self._posts.values():
             post.leave_open()
         await self._crew.end(END_S_MAX)
+
+    def _moved(self, place: Place) -> None:
+        """Somebody has the post, or nobody has it any more."""
+        post = self._posts.get(place)
+        if post is None:
+            self._last.pop(place, None)
+        elif post.child is not None:
+            self._last[place] = self._replicas[post.child]
+        elif place in self._last:
+            why = f"{post.why or 'Its process ended.'} Another is being started."
+            self._last[place] = replace(self._last[place], state=ReplicaState.STARTING, address="", api_key="", why=why)
+        self._changed()
 
     async def _start(self, name: str, engine: EngineSettings) -> Child:
         self._say(f"Loading {engine.model or name} ...")

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from parvis.app.changes import Changes, compare
-from parvis.app.crew import Child, Crew, together
+from parvis.app.crew import Child, Crew, Post, together
+from parvis.app.engine_watch import EngineWatch
 from parvis.app.handover import ACT_S_MAX, Predecessor
 from parvis.app.keep_control import ControlKeeper
 from parvis.app.keep_deployed import DeployedKeeper
@@ -47,7 +48,9 @@ class Service:
         self.gateways = GatewayKeeper(of_gateways, sockets.inference, lambda: self.settings)
         self._deployed = DeployedKeeper(of_deployed, settings.home / "cache", self.gateways.uses, self._engines_changed)
         self._ray = RayKeeper(of_ray, lambda: self.settings, self._engines_changed)
+        self._watch = EngineWatch(self._serving, lambda: self.settings.routing.frozen_s_max)
         self._following: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -58,7 +61,7 @@ class Service:
         await self._start_deployed()
         await self.control.replicas_are()
         await self.gateways.fill()
-        self._following = asyncio.ensure_future(self._follow())
+        self._begin_to_follow()
 
     async def start_beside(self, old: Predecessor) -> None:
         """Take the place of a service that runs. Raises Failure.
@@ -80,7 +83,7 @@ class Service:
         except TimeoutError:
             raise Misconfigured("The new gateways did not start in time, so the running service goes on.") from None
         await old.leave()
-        self._following = asyncio.ensure_future(self._follow())
+        self._begin_to_follow()
 
     async def renew(self, wanted: Settings) -> Changes:
         """Put these settings in force, as far as they can change live. Raises Failure, and then nothing has changed.
@@ -162,9 +165,18 @@ class Service:
             on_ray = msgspec.convert(word["on_ray"], list[Deployment])
             self._ray.want(on_ray, acts=self._following is not None)  # until the service is ours, it only looks
 
+    def _begin_to_follow(self) -> None:
+        self._following = asyncio.ensure_future(self._follow())
+        self._watching = asyncio.ensure_future(self._watch.run())
+
     def _follow_no_more(self) -> None:
-        if self._following is not None:
-            self._following.cancel()
+        for task in (self._following, self._watching):
+            if task is not None:
+                task.cancel()
+
+    def _serving(self) -> list[tuple[Post, Replica]]:
+        """The engine processes of this machine that can be looked at."""
+        return [*self._engines.serving, *self._deployed.serving]
 
     def _replicas(self) -> tuple[Replica, ...]:
         return (*self._engines.replicas, *self._deployed.replicas, *self._ray.replicas)

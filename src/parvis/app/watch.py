@@ -46,6 +46,9 @@ class Watch:
         self._swept_s = 0.0
         self._tell = tell
         self._told: tuple[float, dict[str, bool]] = (0.0, {})
+        self._tried: set[str] = set()
+        self._logged: dict[str, str] = {}
+        """Of those that are left alone: why, as the log has it."""
         self.stall_s_max = 60.0
         """As `routing.stall_s_max`."""
         standing.deserted = self._deserted
@@ -71,11 +74,13 @@ class Watch:
             known = {seat.replica.replica_id for seat in self._standing.seats}
             self._engine.keep(known)
             self._next_s = {name: next_s for name, next_s in self._next_s.items() if name in known}
+            self._logged = {name: why for name, why in self._logged.items() if name in known}
             for replica_id in self._engine.stalls.sweep(now_s, self.stall_s_max):
                 self._standing.moved(replica_id)
         self._standing.tick(now_s)
         self._fleet.room_was_made()
         self._tell_control(now_s)
+        self._log_who_is_left_alone()
         for replica in self._standing.due(now_s):
             name = replica.replica_id
             if len(self._looking) < LOOKS_MAX and name not in self._looking and now_s >= self._next_s.get(name, 0.0):
@@ -88,20 +93,31 @@ class Watch:
         if now != told or now_s - told_s >= TELL_S:
             self._told = now_s, now
             self._tell(FleetSeen([_seen(seat) for seat in seats]))
-            for seat in seats:
-                if told.get(seat.replica.replica_id, True) and not (seat.open or seat.probing):
-                    extra = {"replica": seat.replica.replica_id, "reason": seat.why}
-                    _log.warning("a replica is left alone", extra=extra)
+
+    def _log_who_is_left_alone(self) -> None:
+        """Once each time that one closes; and when it was tried in vain for another reason than before."""
+        seats = self._standing.seats
+        for seat in seats:
+            name = seat.replica.replica_id
+            if seat.probing:
+                continue
+            if seat.open:
+                self._logged.pop(name, None)
+            elif name not in self._logged or (name in self._tried and self._logged[name] != seat.why):
+                _log.warning("a replica is left alone", extra={"replica": name, "reason": seat.why})
+                self._logged[name] = seat.why
+        self._tried = {seat.replica.replica_id for seat in seats if seat.probing}
 
     async def _look(self, replica: Replica) -> None:
         """One look; a second one follows at once where the first got no answer."""
         name = replica.replica_id
         try:
-            life = await self._engine.prober.look(replica)
-            pause_s = 0.0 if life is Life.SILENT else LOOK_S * self._dice.uniform(1 - JITTER, 1 + JITTER)
+            look = await self._engine.prober.look(replica)
+            again = look is not None and look.life is Life.SILENT
+            pause_s = 0.0 if again else LOOK_S * self._dice.uniform(1 - JITTER, 1 + JITTER)
             self._next_s[name] = self._clock.monotonic_s() + pause_s
-            if life is not None:
-                self._standing.probed(name, life)
+            if look is not None:
+                self._standing.probed(name, look.life, look.why)
         finally:
             del self._looking[name]
 

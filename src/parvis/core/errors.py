@@ -14,6 +14,8 @@
     ├── LimitReached            too many requests or tokens in too short a time; it frees by itself
     ├── Unavailable             a part that we need is away; later it may work
     │   └── EngineUnavailable   no engine took the request
+    │       ├── EngineHungUp    one took it and hung up, before a byte of an answer
+    │       └── KeyRefused      one does not accept our key
     ├── EngineBroke             an engine took the request and failed
     ├── ServerBug               something that nobody foresaw
     └── Misconfigured           the operator's settings or machine are wrong; start is refused
@@ -128,9 +130,23 @@ class Unavailable(Failure):
 
 
 class EngineUnavailable(Unavailable):
-    """No engine took the request; nothing was computed, so another replica may be tried."""
+    """No engine took the request; nothing was computed, so another replica may be tried.
+
+    `reason` is for the operator alone: a sentence about the replica, without a secret.
+    """
 
     code = "engine_unavailable"
+    reason = ""
+
+
+class EngineHungUp(EngineUnavailable):
+    """An engine ended the connection before anything of an answer came: it died, or this request is what breaks it."""
+
+
+class KeyRefused(EngineUnavailable):
+    """An engine does not accept our key; it would refuse every request."""
+
+    code = "engine_misconfigured"
 
 
 class EngineBroke(Failure):

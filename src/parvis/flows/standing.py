@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from parvis.core.clock import Clock
-from parvis.domain.fleet.ask import Ask, Ending
+from parvis.domain.fleet.ask import GAVE_NOTHING, TELLS_NOTHING, Ask, Ending
 from parvis.domain.fleet.breaker import BreakerState
 from parvis.domain.fleet.health import Health, Life, slow_ones
 from parvis.domain.fleet.replica import Replica
@@ -27,6 +27,7 @@ TICK_S = 0.25
 LOOK_AFTER_S = 1.0
 """Who showed no sign of life for so long is looked at."""
 Counted = tuple[str, tuple[str, ...], int]
+_PERHAPS_THE_REQUEST = (Ending.BROKE, Ending.DROPPED)
 
 
 class Standing:
@@ -35,7 +36,7 @@ class Standing:
     def __init__(self, clock: Clock, deserted: Callable[[str], object] = lambda _: None) -> None:
         self._clock = clock
         self.breaks = True
-        """Whether failed and slow requests make a replica be left alone; looks at it do in any case."""
+        """Whether failed and slow requests make a replica be left alone; looks and a refused key do in any case."""
         self.deserted = deserted
         """Told the id of a replica that does not live: what waits on it for a first byte should go elsewhere."""
         self._seats: dict[str, Seat] = {}
@@ -81,12 +82,17 @@ class Standing:
 
     def ended(self, placement: Placement, ending: Ending) -> None:
         """It has left the replica."""
-        tells = ending is not Ending.GOOD and ending is not Ending.REFUSED
+        if placement.ask.drops > 1 and ending is Ending.DROPPED:
+            ending = Ending.GOOD  # who hangs up on what another one hung up on is not to blame for it
         health = self._healths.get(placement.replica.replica_id)
-        if health is not None and self.breaks and (tells or health.troubled):
-            last = ending is Ending.BROKE and self._is_last(placement.seat)
-            health.ended(ending, placement.placed_s, self._clock.monotonic_s(), heard=placement.heard, last=last)
-            self._follow(placement.replica.replica_id, placement.seat, health)
+        if health is None or not (health.troubled or ending not in TELLS_NOTHING):
+            return
+        if self.breaks or ending is Ending.KEY_REFUSED:
+            seat = placement.seat
+            last = ending in _PERHAPS_THE_REQUEST and self._is_last(seat)
+            now_s, said = self._clock.monotonic_s(), seat.said if ending in GAVE_NOTHING else ""
+            health.ended(ending, placement.placed_s, now_s, heard=placement.heard, last=last, said=said)
+            self._follow(placement.replica.replica_id, seat, health)
 
     def _is_last(self, seat: Seat) -> bool:
         """Whether no other replica of its pool could be asked."""
@@ -113,11 +119,11 @@ class Standing:
             or now_s - self._healths[replica_id].sign_s >= LOOK_AFTER_S
         ]
 
-    def probed(self, replica_id: str, life: Life) -> None:
-        """What a look at it showed."""
+    def probed(self, replica_id: str, life: Life, said: str = "") -> None:
+        """What a look at it showed; `said`: why it is not well, where that is known."""
         health = self._healths.get(replica_id)
         if health is not None:
-            health.probed(life, self._clock.monotonic_s())
+            health.probed(life, self._clock.monotonic_s(), said)
             self._follow(replica_id, self._seats[replica_id], health)
             if health.gone:
                 self.deserted(replica_id)

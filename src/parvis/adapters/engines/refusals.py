@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import Struct
 
-from parvis.core.errors import BadRequest, EngineBroke, EngineUnavailable, Failure
+from parvis.core.errors import BadRequest, EngineBroke, EngineUnavailable, Failure, KeyRefused
 from parvis.flows.ports import Job
 
 
@@ -25,15 +25,22 @@ _CONTEXT_SIGNS = ("context", "maximum model length", "too long", "too large to p
 def refusal(status: int, body: bytes, job: Job) -> Failure:
     """The failure behind a status other than 200."""
     if status in (429, 502, 503, 504):
-        return EngineUnavailable("The engine is busy or starting. Try again shortly.", retry_after_s=2)
-    if status in (401, 403, 404):
-        return EngineBroke(
-            f"The engine of '{job.model.id}' does not know us or the model. Tell your operator to check its settings.",
-            code="engine_misconfigured",
-        )
+        busy = EngineUnavailable("The engine is busy or starting. Try again shortly.", retry_after_s=2)
+        busy.reason = f"It answers {status}."
+        return busy
+    if status in (401, 403):
+        stranger = KeyRefused(_misconfigured(job))
+        stranger.reason = f"It refuses our key ({status})."
+        return stranger
+    if status == 404:  # noqa: PLR2004 - no such model, or no such page
+        return EngineBroke(_misconfigured(job), code="engine_misconfigured")
     if 400 <= status < 500:  # noqa: PLR2004 - HTTP's class of client errors
         return _wrong_request(body, job)
     return broken("The engine failed on this request. Try again.")
+
+
+def _misconfigured(job: Job) -> str:
+    return f"The engine of '{job.model.id}' does not know us or the model. Tell your operator to check its settings."
 
 
 def broken(sentence: str) -> EngineBroke:

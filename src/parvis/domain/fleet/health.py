@@ -1,8 +1,12 @@
 """What one gateway thinks of one replica, from what it saw of it. Events come in, each with its time; nothing is asked.
 
 Evidence opens the breaker: requests that got nothing, answers that broke midway, pages of health that do not come,
-first bytes far slower than those of its pool. When its pause is over, and no page of health speaks against it, one
-request tries it, and then it comes back slowly: an engine that has just started has no warm cache, and may die again.
+a key that it does not accept, first bytes far slower than those of its pool. When its pause is over, and no page of
+health speaks against it, one request tries it, and then it comes back slowly: an engine that has just started has no
+warm cache, and may die again.
+
+Who hangs up on a request may have died, or the request is what breaks it. The next look tells: if that is good, what
+was hung up on speaks against the requests. Only several in a row, faster than looks come, speak against the replica.
 """
 
 from collections.abc import Sequence
@@ -13,7 +17,7 @@ from parvis.domain.fleet.ask import Ending
 from parvis.domain.fleet.breaker import Breaker, BreakerState
 
 MISSES_MAX = 3
-"""Requests in a row without any answer, after which nobody goes there."""
+"""Requests in a row without any answer, those that it hung up on included, after which nobody goes there."""
 SILENT_PROBES_MAX = 2
 TROUBLE_MAX = 0.5
 """The share of bad ends among the last ones that is too much."""
@@ -45,10 +49,15 @@ class Life(StrEnum):
     """Nothing listens there, or it says of itself that it cannot serve."""
 
 
+_SEEN = {Life.REFUSED: "Nothing listens there.", Life.SILENT: "It does not answer when asked how it is."}
+
+
 class Health:
     """The state of one replica."""
 
     __slots__ = (
+        "_cause",
+        "_drops",
         "_healing_since_s",
         "_misses",
         "_sampled_s",
@@ -76,9 +85,10 @@ class Health:
         """Something speaks against it, or lately did: only then does a good end make a difference."""
         self._healing_since_s = now_s
         self._tried_since_s = 0.0
-        self._samples = self._misses = self._silent = 0
+        self._samples = self._misses = self._drops = self._silent = 0
         self._sampled_s = 0.0
         self._trouble = 0.0
+        self._cause = ""
 
     @property
     def quiet(self) -> bool:
@@ -94,7 +104,7 @@ class Health:
     def first_byte(self, now_s: float, took_ms: float | None) -> None:
         """It has begun to answer a request; None: how long that took says nothing, the answer came whole."""
         self.sign_s = now_s
-        self._misses = self._silent = 0
+        self._misses = self._drops = self._silent = 0
         if took_ms is not None:
             self._learn(now_s, took_ms)
 
@@ -104,8 +114,10 @@ class Health:
         before_ms = self.first_byte_ms
         self.first_byte_ms = took_ms if self._samples == 1 else before_ms + FIRST_BYTE_STEP * (took_ms - before_ms)
 
-    def ended(self, ending: Ending, placed_s: float, now_s: float, *, heard: bool, last: bool = False) -> None:
-        """A request that was placed then has left it; `heard`, if it had begun to answer.
+    def ended(
+        self, ending: Ending, placed_s: float, now_s: float, *, heard: bool, last: bool = False, said: str = ""
+    ) -> None:
+        """A request that was placed then has left it; `heard`, if it had begun to answer; `said`: why it gave nothing.
 
         `last`: nobody else of its pool is open. Broken answers do not close that one: whoever asks for what breaks an
         engine would close it to all.
@@ -114,7 +126,11 @@ class Health:
             return  # of the time before it was left alone: known already
         match ending:
             case Ending.UNAVAILABLE | Ending.BROKE:
-                self._bad(ending, now_s, last=last)
+                self._bad(ending, now_s, last=last, said=said)
+            case Ending.DROPPED:
+                self._dropped(now_s, last=last)
+            case Ending.KEY_REFUSED:
+                self._open(now_s, said or "It refuses our key.")
             case Ending.REFUSED:
                 self._good(now_s)
             case Ending.GOOD if heard:
@@ -127,37 +143,54 @@ class Health:
 
     def _good(self, now_s: float) -> None:
         self.sign_s = now_s
-        self._misses = self._silent = 0
+        self._misses = self._drops = self._silent = 0
         self._trouble -= self._trouble * TROUBLE_STEP
         if self.breaker.state is BreakerState.HALF_OPEN:
             self._come_back(now_s)
         self.troubled = not self.quiet or self._trouble > TROUBLE_FORGOTTEN
 
-    def _bad(self, ending: Ending, now_s: float, *, last: bool) -> None:
+    def _bad(self, ending: Ending, now_s: float, *, last: bool, said: str) -> None:
         self.troubled = True
         self._misses += ending is Ending.UNAVAILABLE
         self._trouble += (1 - self._trouble) * TROUBLE_STEP
-        word = "took no request" if ending is Ending.UNAVAILABLE else "broke an answer"
+        relapse = TOOK_NOTHING_AGAIN if ending is Ending.UNAVAILABLE else BROKE_AGAIN
+        told = f" {said}" if said else ""
         if last and ending is Ending.BROKE:
             self.breaker.undecided()
         elif self.breaker.state is BreakerState.HALF_OPEN or self.pace < 1:
-            self._open(now_s, f"It {word} when it was to come back.")
-        elif self._misses >= MISSES_MAX:
-            self._open(now_s, f"It took none of {self._misses} requests in a row.")
+            self._open(now_s, relapse + told)
+        elif self._misses + self._drops >= MISSES_MAX:
+            self._open(now_s, f"It took none of {self._misses + self._drops} requests in a row." + told)
         elif self._trouble >= TROUBLE_MAX:
+            self._open(now_s, "It failed or broke most of its last answers.")
+
+    def _dropped(self, now_s: float, *, last: bool) -> None:
+        """It wants a look now. One that comes back is not sent back for it: another request may try."""
+        self.troubled = True
+        self.sign_s = 0.0
+        self._drops += 1
+        self._trouble += (1 - self._trouble) * TROUBLE_STEP
+        self.breaker.undecided()
+        if self._misses + self._drops >= MISSES_MAX:
+            self._open(now_s, f"It hung up on {self._drops} requests before it answered them.")
+        elif self._trouble >= TROUBLE_MAX and not last:
             self._open(now_s, "It failed or broke most of its last answers.")
 
     # Of looks at it
 
-    def probed(self, life: Life, now_s: float) -> None:
-        """Somebody asked how it is."""
+    def probed(self, life: Life, now_s: float, said: str = "") -> None:
+        """Somebody asked how it is; `said`: why that was not well."""
         if life is Life.ALIVE:
             self.sign_s = now_s
-            self._silent = 0
+            self._silent = self._drops = 0
             return
         self._silent = SILENT_PROBES_MAX if life is Life.REFUSED else self._silent + 1
-        if self._silent >= SILENT_PROBES_MAX and self.breaker.state is not BreakerState.OPEN:
-            said = "Nothing listens there." if life is Life.REFUSED else "It does not answer when asked how it is."
+        if self._silent < SILENT_PROBES_MAX:
+            return
+        said = said or _SEEN[life]
+        if self.breaker.state is BreakerState.OPEN:
+            self.why = self._cause = said
+        else:
             self._open(now_s, said)
 
     @property
@@ -188,7 +221,7 @@ class Health:
         state = self.breaker.state
         if state is BreakerState.OPEN and not self._silent and self.breaker.half_open(now_s):
             self._tried_since_s = now_s
-            self.why = "One request tries it."
+            self.why = f"{self._cause} {TRIED}"
         elif state is BreakerState.HALF_OPEN and self.breaker.lets_in and now_s - self._tried_since_s >= TRIAL_WAIT_S:
             self._come_back(now_s)
         elif state is BreakerState.CLOSED and self.pace < 1:
@@ -201,10 +234,10 @@ class Health:
     def _open(self, now_s: float, why: str) -> None:
         self.breaker.open(now_s)
         self.troubled = True
-        self.why = why
+        self.why = self._cause = why
         self.pace = PACE_MIN
         self.first_byte_ms = 0.0
-        self._samples = self._misses = 0
+        self._samples = self._misses = self._drops = 0
         self._trouble = 0.0
 
     def _come_back(self, now_s: float) -> None:
@@ -215,6 +248,9 @@ class Health:
 
 
 COMING = "It comes back slowly."
+TRIED = "One request tries it."
+TOOK_NOTHING_AGAIN = "It took no request when it was to come back."
+BROKE_AGAIN = "It broke an answer when it was to come back."
 
 
 def slow_ones(pool: Sequence[Health], now_s: float) -> list[tuple[Health, float]]:
