@@ -137,6 +137,7 @@ class StreamRelay:
         self._streams = job.request.stream
         self._learns = job.request.stream and job.request.choices == 1 and not outlet.holds_back
         self._plain: PlainEvent | None = None
+        """None also when all is over: then nothing is plain."""
 
     @property
     def delivery(self) -> Delivery:
@@ -184,15 +185,16 @@ class StreamRelay:
         self._status = status
 
     def body(self, data: bytes) -> None:
-        if self._end.done():
-            return
-        if self._plain is not None and not self._rest and (event := self._plain.apply(data)):
+        plain = self._plain
+        if plain is not None and not self._rest and (event := plain.apply(data)):
             # Most of all events come this way, one at a time: a text in surroundings that are known.
-            look = self._counts.take_plain(self._plain.running, self._plain.text)
+            look = self._counts.take_plain(plain.running, plain.text)
             self._stale = True
             self._sink.events(event)
             if look and self._counts.too_many():
                 self._end_at_limit()
+            return
+        if self._end.done():
             return
         rest = self._rest + data if self._rest else data
         if self._status != 200:  # noqa: PLR2004 - the protocol's word for good
@@ -323,6 +325,7 @@ class StreamRelay:
             self._refuse(broken(self._delivery.error))
 
     def _refuse(self, failure: Failure) -> None:
+        self._plain = None
         if not self._first.done():
             self._first.set_exception(failure)
         if not self._end.done():
@@ -331,6 +334,7 @@ class StreamRelay:
     def _finish(self, outcome: Outcome) -> None:
         if self._end.done():
             return
+        self._plain = None
         delivery = self.delivery
         delivery.outcome = outcome
         counted = self._counts.by_engine()

@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 import httptools
 
 from parvis.adapters.engines.tls import engine_context, why
-from parvis.core.errors import EngineUnavailable, Misconfigured
+from parvis.adapters.engines.unreachable import sentence
+from parvis.core.errors import EngineHungUp, EngineUnavailable, Misconfigured
 from parvis.domain.fleet.replica import Replica, TlsFiles
+from parvis.wire.chunked import one_chunk
 
-CHUNK_SIZE_CHARS_MAX = 10
 IDLE_MAX = 256
 """Connections kept open to one engine while nothing runs."""
 CONNECT_S_MAX = 5.0
@@ -26,7 +27,7 @@ _PORTS = {"http": 80, "https": 443}
 _log = logging.getLogger("parvis.engines")
 
 
-class Unheard(EngineUnavailable):
+class Unheard(EngineHungUp):
     """The connection ended before any byte of a response: it may have been closed before the request was read."""
 
 
@@ -50,8 +51,8 @@ class Receiver(Protocol):
     def lost(self, failure: EngineUnavailable) -> None: ...
 
 
-class UpstreamConnection(asyncio.Protocol):
-    """One connection to one engine."""
+class UpstreamConnection:
+    """One connection to one engine. An `asyncio.Protocol` but for its base class, which would not be compiled."""
 
     __slots__ = (
         "_between_chunks",
@@ -124,7 +125,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._pool.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._between_chunks and (chunk := _one_chunk(data)):
+        if self._between_chunks and (chunk := one_chunk(data)):
             # The parser need not see it: it stands between two chunks before and after.
             if self.receiver is not None:
                 self.receiver.body(chunk)
@@ -142,6 +143,12 @@ class UpstreamConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         return False
+
+    def pause_writing(self) -> None:
+        """Nothing to do: a request is written whole, and its answer is waited for."""
+
+    def resume_writing(self) -> None:
+        """Nothing to do."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._pool.connections.discard(self)
@@ -172,7 +179,8 @@ class UpstreamConnection(asyncio.Protocol):
         # `should_keep_alive` is right only inside this callback.
         receiver, self.receiver = self.receiver, None
         if self._parser.should_keep_alive() and not (self.closed or self.single_use):
-            self.resume()  # a slow client of this answer must not hold up the next
+            if self.paused:
+                self.resume()  # a slow client of this answer must not hold up the next
             self._pool.give_back(self)
         else:
             self.closed = True
@@ -195,19 +203,10 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         if receiver is not None:
-            kind = EngineUnavailable if self._heard else Unheard
+            kind = EngineHungUp if self._heard else Unheard
             failure = kind("The engine stopped before it answered. Try again.", retry_after_s=1)
             failure.__cause__ = cause
             receiver.lost(failure)
-
-
-def _one_chunk(data: bytes) -> bytes:
-    """What is in a read that is exactly one chunk of a body, written in the usual way; else nothing."""
-    start = data.find(b"\r\n", 1, CHUNK_SIZE_CHARS_MAX) + 2
-    size = len(data) - start - 2
-    if start < 2 or size <= 0 or not data.endswith(b"\r\n") or data[: start - 2] != b"%x" % size:  # noqa: PLR2004 - CRLF
-        return b""
-    return data[start:-2]
 
 
 class UpstreamPool:
@@ -269,16 +268,19 @@ class UpstreamPool:
         try:
             async with asyncio.timeout(CONNECT_S_MAX):
                 tls = await self._tls()
-                _, connection = await self.loop.create_connection(
-                    lambda: UpstreamConnection(self),
+                connection = UpstreamConnection(self)
+                await self.loop.create_connection(
+                    lambda: cast("asyncio.Protocol", connection),
                     self._host,
                     self._port,
                     ssl=tls,
                     ssl_shutdown_timeout=TLS_SHUTDOWN_S_MAX if tls else None,
                 )
-        except (OSError, Misconfigured) as problem:
+        except (OSError, UnicodeError, Misconfigured) as problem:
             self._complain(problem)
-            raise EngineUnavailable("The engine does not answer. Try again shortly.", retry_after_s=2) from None
+            failure = EngineUnavailable("The engine does not answer. Try again shortly.", retry_after_s=2)
+            failure.reason = sentence(problem)
+            raise failure from None
         return connection
 
     async def _tls(self) -> ssl.SSLContext | None:

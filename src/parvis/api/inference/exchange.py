@@ -11,7 +11,9 @@ from parvis.api.rate_headers import rate_headers
 from parvis.api.statuses import headers_of, status_of
 from parvis.core.errors import Failure
 from parvis.domain.metering.records import Outcome
-from parvis.flows.ports import Flow, Hold
+from parvis.flows.hold import Hold
+from parvis.flows.ports import Flow
+from parvis.wire.chunked import framed
 from parvis.wire.problem import problem_json
 
 EXPOSED = (
@@ -27,6 +29,8 @@ _STREAM_HEADERS = (
     b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 )
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+_NO_CONTENT = HTTPStatus.NO_CONTENT.value
+"""Python 3.11 looks for it each time that it is asked for a member."""
 _DRAIN_POLL_S_MAX = 0.05
 
 
@@ -80,7 +84,7 @@ class Exchange:
         if self.left:
             return
         if self._streaming:
-            self._transport.write(data if self.call.http_1_0 else b"%x\r\n%b\r\n" % (len(data), data))
+            self._transport.write(data if self.call.http_1_0 else framed(data))
         else:
             self._start_stream(data)
 
@@ -145,7 +149,7 @@ class Exchange:
             return
         self.status = status
         lines = _JSON_LINE if headers is _JSON_ONLY else b"".join([b"%b: %b\r\n" % header for header in headers])
-        length = b"" if status == HTTPStatus.NO_CONTENT else b"content-length: %d\r\n" % len(body)
+        length = b"" if status == _NO_CONTENT else b"content-length: %d\r\n" % len(body)
         shown = b"" if self.call.method == "HEAD" else body
         self._transport.write(self._head(status) + lines + length + b"\r\n" + shown)
 
@@ -155,8 +159,7 @@ class Exchange:
             self.events(last)
             last = b""
         if not self.left and not self.call.http_1_0:
-            end = b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last) if last else b"0\r\n\r\n"
-            self._transport.write(end)
+            self._transport.write((framed(last) if last else b"") + b"0\r\n\r\n")
 
     def fail(self, failure: Failure) -> None:
         """An error response; in a stream that has begun, one error event and the end, without `[DONE]`."""
@@ -175,7 +178,7 @@ class Exchange:
             self._transport.write(self._head(200) + _STREAM_HEADERS + b"\r\n" + data)
         else:
             head = self._head(200) + _STREAM_HEADERS
-            self._transport.write(b"%btransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (head, len(data), data))
+            self._transport.write(head + b"transfer-encoding: chunked\r\n\r\n" + framed(data))
 
     def _head(self, status: int) -> bytes:
         """Status line and the headers that every response has, errors too."""
