@@ -17,8 +17,9 @@ from parvis.domain.identity.organisation import Tenant
 from parvis.domain.metering.records import Operation
 from parvis.flows.caches import cache_for, tenant_salt
 from parvis.flows.directory import KeysAtHand, SnapshotDirectory
-from parvis.flows.ports import InferenceRequest, Snapshot
+from parvis.flows.ports import Snapshot
 from parvis.flows.prepared import PreparedKey, prepare
+from parvis.flows.request import InferenceRequest
 from parvis.wire.chat_shapes import ChatBody, Message
 
 SALT = "5a17"

@@ -216,6 +216,39 @@ def test_the_work_of_others_counts() -> None:
     assert name_of(placed(known)) == "b"
 
 
+def test_what_was_ours_when_a_replica_told_its_load_is_not_taken_for_the_work_of_others() -> None:
+    known = fleet(replica("a"))
+    first = placed(known)
+    known.release(first)
+    known.learn_loads({"a": 1})
+    assert [seat.elsewhere for seat in known.seats()] == [0]
+    known.learn_loads({"a": 1})
+    assert [seat.elsewhere for seat in known.seats()] == [1]
+
+
+@pytest.mark.parametrize(("gateways", "spread"), [(0, 1), (1, 2), (2, 1)])
+def test_who_serves_alone_needs_no_home(gateways: int, spread: int) -> None:
+    """Two new texts that have the same home: of an only gateway each goes where least is."""
+    known = fleet(replica("a"), replica("b"))
+    known.learn_company(gateways)
+    at_home: dict[str, list[str]] = {}
+    for number in range(40):
+        probe = fleet(replica("a"), replica("b"))
+        text = f"{number} " * 400
+        at_home.setdefault(name_of(placed(probe, Ask("e", "t", texts=lambda text=text: (text,)))), []).append(text)  # type: ignore[misc]
+    texts = max(at_home.values(), key=len)[:2]
+    names = {name_of(placed(known, Ask("e", "t", texts=lambda text=text: (text,)))) for text in texts}  # type: ignore[misc]
+    assert len(names) == spread
+
+
+def test_those_who_come_in_a_burst_meet() -> None:
+    """The second one comes before the first one has its first byte."""
+    known = fleet(replica("a"), replica("b"), replica("c"))
+    known.learn_company(1)
+    names = {name_of(placed(known, Ask("e", "t", texts=lambda: ("text " * 400,)))) for _ in range(3)}
+    assert len(names) == 1
+
+
 async def test_who_finds_no_room_waits_and_is_not_overtaken() -> None:
     known = fleet(replica("a", slots=1))
     first = placed(known)

@@ -23,9 +23,11 @@ from parvis.domain.quota.budget import LeaseAnswer
 from parvis.domain.quota.limit import Amounts
 from parvis.flows.directory import SnapshotDirectory
 from parvis.flows.fleet import LocalFleet
-from parvis.flows.ports import Answer, Delivery, Engine, Flow, Hold, House, InferenceRequest, Job, Passage, Sink
+from parvis.flows.hold import Hold, Passage
+from parvis.flows.ports import Answer, Delivery, Engine, Flow, House, Job, Sink
 from parvis.flows.purse import LeasedPurse
 from parvis.flows.quota import LeasedQuota
+from parvis.flows.request import InferenceRequest
 from parvis.flows.scarcity import Scarcity
 from parvis.flows.trail import Trail
 

@@ -3,16 +3,21 @@
 import hashlib
 import hmac
 from itertools import product
+from typing import Final
 
 from parvis.core.errors import NotPermitted
 from parvis.domain.fleet.caching import Caching, caching_in_force
 from parvis.domain.fleet.profile import PROFILES
 from parvis.domain.fleet.replica import CacheSharing, Replica
 from parvis.domain.metering.records import Operation
-from parvis.flows.ports import InferenceRequest
 from parvis.flows.prepared import PreparedKey
+from parvis.flows.request import InferenceRequest
 
 _LABEL = b"prefix-cache-salt"
+_SALTED: Final = Caching.SALTED
+_OFF: Final = Caching.OFF
+_REFUSED: Final = Caching.REFUSED
+"""Found once: in Python 3.11, to look a member up in its enum costs as much as a call."""
 _IN_FORCE = {
     (kind, declared, alone): caching_in_force(PROFILES[kind], declared, alone=alone)
     for kind, declared, alone in product(PROFILES, CacheSharing, (False, True))
@@ -35,16 +40,15 @@ def cache_for(prepared: PreparedKey, request: InferenceRequest, replica: Replica
     Raises NotPermitted where the engine would let tenants find each other's prompts and nobody has declared that.
     Embeddings leave nothing behind that an answer could tell.
     """
-    match _IN_FORCE[replica.kind, replica.cache, prepared.alone]:
-        case Caching.SALTED:
-            return prepared.cache_salt, True
-        case Caching.OFF:  # under a salt of its own, nothing is found either
-            return request.request_id, False
-        case Caching.REFUSED if request.operation is not Operation.EMBEDDING:
-            raise NotPermitted(
-                f"The engine of '{request.model}' keeps one prompt cache for all tenants, and your operator has not "
-                "declared that this is wanted. Ask your operator to set 'cache' for it, or use another model.",
-                code="cache_not_declared",
-            )
-        case _:
-            return "", True
+    caching = _IN_FORCE[replica.kind, replica.cache, prepared.alone]
+    if caching is _SALTED:
+        return prepared.cache_salt, True
+    if caching is _OFF:  # under a salt of its own, nothing is found either
+        return request.request_id, False
+    if caching is _REFUSED and request.operation is not Operation.EMBEDDING:
+        raise NotPermitted(
+            f"The engine of '{request.model}' keeps one prompt cache for all tenants, and your operator has not "
+            "declared that this is wanted. Ask your operator to set 'cache' for it, or use another model.",
+            code="cache_not_declared",
+        )
+    return "", True

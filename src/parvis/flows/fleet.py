@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from parvis.core.clock import Clock, SystemClock
 from parvis.core.errors import EngineUnavailable
-from parvis.domain.fleet.ask import Ask, Ending
+from parvis.domain.fleet.ask import GAVE_NOTHING, Ask, Ending
 from parvis.domain.fleet.explained import Explained, explain
 from parvis.domain.fleet.fair_queue import Bounds
 from parvis.domain.fleet.prefix import PrefixIndex, read_prompt, secret_of
@@ -30,6 +30,8 @@ from parvis.flows.waiting import WaitingRoom
 
 ATTEMPTS_MAX = 3
 """Replicas tried for one request, all before its first byte."""
+DROPS_MAX = 2
+"""After so many of them hung up on it, no other one is tried: perhaps it is what kills them."""
 NUMBERS = (1 << 16) - 1
 """Of replicas in the index: after so many others one comes back, and what is left of the old one is long gone."""
 NOTHING_FOUND: Mapping[int, int] = {}
@@ -69,6 +71,7 @@ class LocalFleet:
     ) -> None:
         """Without a standing all seats stay as they are; without a salt nobody can foretell the prompts' hashes."""
         self.hedge_after_s = 0.0
+        self._alone = False
         self._clock = clock or SystemClock()
         self._weights = weights or Weights()
         self._standing = standing
@@ -140,7 +143,12 @@ class LocalFleet:
         """By replica id: requests of everybody that each has, running and waiting, as it said lately."""
         for replica_id, jobs in loads.items():
             if (seat := self._seats.get(replica_id)) is not None:
-                seat.elsewhere = max(0, jobs - seat.in_flight)
+                seat.elsewhere = max(0, jobs - seat.most)
+                seat.most = seat.in_flight
+
+    def learn_company(self, gateways: int) -> None:
+        """So many serve, this one included; 0: nobody knows. Alone, it need not agree with others on homes."""
+        self._alone = gateways == 1
 
     def learn_shares(self, shares: Mapping[str, int]) -> None:
         """By replica id: how many requests side by side are ours, of those whose slots are shared; 0: none."""
@@ -179,9 +187,12 @@ class LocalFleet:
             return None
         seat = pool.seats[choice.picked]
         seat.in_flight += 1
+        seat.most = max(seat.most, seat.in_flight)
         self._in_flight += 1
         ask.attempts += 1
         placement = Placement(ask, seat, self._clock.monotonic_s())
+        if ask.prefix:
+            self._remember(ask.prefix, seat)
         if seat.probing:
             seat.open = False  # one may try
         if self._standing is not None:
@@ -217,19 +228,22 @@ class LocalFleet:
             if not self._weights.prefix or not self._index_bytes or not _several(seats):
                 return NOTHING_KNOWN
             secret = secret_of(self._salt, ask.pool, ask.tenant_id)
-            ask.prefix, ask.common, ask.home = read_prompt(tuple(ask.texts()), secret, ask.tenant_id)
+            prompt = read_prompt(tuple(ask.texts()), secret, ask.tenant_id)
+            ask.prefix, ask.common, ask.home = prompt.blocks, prompt.common, prompt.home
         found = NOTHING_FOUND if self._index is None else self._index.find(ask.prefix)
-        return Known(found, len(ask.prefix), ask.common, ask.home)
+        return Known(found, len(ask.prefix), ask.common, 0 if self._alone else ask.home)
+
+    def _remember(self, prefix: tuple[int, ...], seat: Seat) -> None:
+        """It will have read this before it reads what comes next: so those that come at once find it, too."""
+        if self._index is None:
+            self._index = PrefixIndex(self._index_bytes)
+        if not seat.number:
+            self._numbers = self._numbers % NUMBERS + 1
+            seat.number = self._numbers
+        self._index.note(prefix, seat.number)
 
     def first_byte(self, placement: Placement) -> None:
         """See the port."""
-        if placement.ask.prefix:
-            if self._index is None:
-                self._index = PrefixIndex(self._index_bytes)
-            if not placement.seat.number:
-                self._numbers = self._numbers % NUMBERS + 1
-                placement.seat.number = self._numbers
-            self._index.note(placement.ask.prefix, placement.seat.number)
         if self._standing is not None:
             self._standing.first_byte(placement)
 
@@ -237,8 +251,9 @@ class LocalFleet:
         """See the port."""
         placement.seat.in_flight -= 1
         self._in_flight -= 1
-        if ending is Ending.UNAVAILABLE:
+        if ending in GAVE_NOTHING:
             placement.ask.tried |= {placement.replica.replica_id}
+            placement.ask.drops += ending is Ending.DROPPED
         if self._standing is not None:
             self._standing.ended(placement, ending)
         if self.room.busy(placement.ask.pool):
@@ -246,7 +261,9 @@ class LocalFleet:
 
     def may_retry(self, ask: Ask) -> bool:
         """See the port."""
-        return ask.attempts < ATTEMPTS_MAX and (self._standing is None or self._standing.may_retry(ask))
+        if ask.attempts >= ATTEMPTS_MAX or ask.drops >= DROPS_MAX:
+            return False
+        return self._standing is None or self._standing.may_retry(ask)
 
     # What it tells
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable
 
-from parvis.core.errors import BadRequest, Failure, NotPermitted
+from parvis.core.errors import BadRequest, EngineHungUp, EngineUnavailable, Failure, KeyRefused, NotPermitted
 from parvis.core.money import ZERO, Money
 from parvis.domain.billing.price import PriceList, cost
 from parvis.domain.catalog.model import Model
@@ -10,9 +10,19 @@ from parvis.domain.fleet.ask import Ending
 from parvis.domain.fleet.seat import Placement
 from parvis.domain.identity.api_key import ApiKey
 from parvis.domain.metering.records import Marked, Outcome, Settled, Started
-from parvis.flows.ports import Answer, Delivery, Hold, House, InferenceRequest, Sink
+from parvis.flows.hold import Hold
+from parvis.flows.ports import Answer, Delivery, House, Sink
+from parvis.flows.request import InferenceRequest
 
 _ENDINGS = {Outcome.ENGINE_BROKE: Ending.BROKE, Outcome.REFUSED: Ending.REFUSED}
+
+
+def gave_nothing(placement: Placement, failure: EngineUnavailable) -> Ending:
+    """What it says of the replica that it failed so; people are told why, with the replica."""
+    placement.seat.said = failure.reason
+    if isinstance(failure, KeyRefused):
+        return Ending.KEY_REFUSED
+    return Ending.DROPPED if isinstance(failure, EngineHungUp) else Ending.UNAVAILABLE
 
 
 class Trail:
@@ -94,7 +104,7 @@ class Trail:
     def settle(self, delivery: Delivery, billed: Money, written_off: Money) -> Awaitable[None]:
         """Done when the end of the request is durable."""
         self.open = False
-        self._ending = _ENDINGS.get(delivery.outcome, Ending.GOOD)
+        self._ending = _ENDINGS.get(delivery.outcome, self._ending)
         return self._house.journal.settle(
             Settled(
                 self._request.request_id,
@@ -120,6 +130,11 @@ class Trail:
         placement, self._placement = self._placement, None
         if placement is not None:
             self._house.fleet.release(placement, ending or self._ending)
+
+    def give_up(self, failure: EngineUnavailable) -> None:
+        """Give the place back, because the replica gave nothing; safe to call twice."""
+        if self._placement is not None:
+            self.release(gave_nothing(self._placement, failure))
 
     def _progress(self) -> Marked | None:
         """What has left for the client, once all of it has reached the kernel."""

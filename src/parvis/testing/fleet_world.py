@@ -18,8 +18,10 @@ from parvis.domain.identity.api_key import ApiKey, KeySecret
 from parvis.domain.identity.organisation import Tenant
 from parvis.domain.metering.records import Outcome, Record, Settled, Started
 from parvis.domain.quota.admission import WorstCase
-from parvis.flows.ports import Answer, Delivery, Flow, Hold, InferenceRequest, Job, Passage, Sink
+from parvis.flows.hold import Hold, Passage
+from parvis.flows.ports import Answer, Delivery, Flow, Job, Sink
 from parvis.flows.prepared import PreparedKey, prepare
+from parvis.flows.request import InferenceRequest
 from parvis.testing.simulated_world import Dice
 
 PRICES = PriceList("p1", "*", 0, 1, 1, 1, 1)

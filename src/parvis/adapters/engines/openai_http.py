@@ -17,6 +17,7 @@ from parvis.adapters.engines.tokenizer import Tokenizer
 from parvis.adapters.engines.tool_calls import ToolCalls
 from parvis.adapters.engines.upstream import Unheard, UpstreamConnection, Upstreams
 from parvis.adapters.engines.whole import WholeAnswer
+from parvis.core.errors import EngineUnavailable
 from parvis.domain.metering.records import Operation
 from parvis.flows.ports import Answer, Job, Sink
 from parvis.wire.chat_shapes import ChatBody
@@ -44,14 +45,22 @@ class HttpEngine:
         asked = job.request
         request = pool.request(_PATHS[asked.operation], job.replica.api_key, asked.request_id, engine_json(job))
         connection = pool.idle()
+        unheard: Unheard | None = None
         if connection is not None:
             try:
                 return await self._ask(job, sink, connection, request)
-            except Unheard:
+            except Unheard as failure:
                 # The engine may have closed it while it was idle, just as we used it: that is no news about it.
                 if sink.left:
                     raise
-        connection = await pool.connect()
+                unheard = failure
+        try:
+            connection = await pool.connect()
+        except EngineUnavailable as problem:
+            if unheard is not None:  # it died of something just now, and this request may be it
+                unheard.reason = problem.reason
+                raise unheard from None
+            raise problem  # noqa: TRY201 - mypyc loses what a bare `raise` means behind an await
         try:
             return await self._ask(job, sink, connection, request)
         except Unheard as failure:

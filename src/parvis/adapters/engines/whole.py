@@ -3,6 +3,7 @@
 import asyncio
 import re
 from functools import lru_cache
+from typing import Final
 
 import msgspec
 from msgspec import Raw
@@ -34,6 +35,8 @@ BODY_BYTES_MAX = 32 << 20
 _THOUGHT = re.compile(rb'"reasoning(?:_content)?":\s*"')
 _json_text = lru_cache(1024)(msgspec.json.encode)
 """Names of models as JSON: few, and the same again and again."""
+_KINDS = {Operation.CHAT: b"chat.completion", Operation.COMPLETION: b"text_completion"}
+_REASONING: Final = Capability.REASONING
 
 
 class WholeAnswer:
@@ -58,9 +61,9 @@ class WholeAnswer:
         """Nothing, as long as anybody could ask."""
         return -1
 
-    async def first_event(self) -> None:
-        """Return when the answer is there. Raises what `Engine.start` raises."""
-        await self._end
+    def first_event(self) -> "asyncio.Future[None]":
+        """Done when the answer is there. Raises what `Engine.start` raises."""
+        return self._end
 
     async def done(self) -> Delivery:
         if self._open is not None:
@@ -147,7 +150,7 @@ class WholeAnswer:
         if usage is not None and usage.tells_reasoning:
             return False
         said = self._choices.find(b'"reasoning') >= 0 and _THOUGHT.search(self._choices) is not None
-        return said or Capability.REASONING in self._job.model.capabilities
+        return said or _REASONING in self._job.model.capabilities
 
     def _said(self) -> Said:
         written = [choice.message or Message(choice.text) for choice in read_choices(self._choices)]
@@ -192,10 +195,9 @@ def _with_logprobs(choices: bytes) -> bytes:
 
 def whole_json(job: Job, created: int, choices: bytes, tokens: TokenCount) -> bytes:
     """The body that the client gets: the engine's choices under our id, model and usage."""
-    kind = b"chat.completion" if job.request.operation is Operation.CHAT else b"text_completion"
     return b'{"id":"%b","object":"%b","created":%d,"model":%b,"choices":%b,"usage":%b}' % (
         answer_id(job).encode(),
-        kind,
+        _KINDS[job.request.operation],
         created,
         _json_text(job.model.id),
         choices,

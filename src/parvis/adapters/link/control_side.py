@@ -294,7 +294,7 @@ class ControlLink:
         match message:
             case Counted():
                 self._counted(line.incarnation, message)
-                line.channel.send(Alive())
+                line.channel.send(Alive(len(self._lines)))
             case Used():
                 self._used(message.uses)
             case ExplainGiven():

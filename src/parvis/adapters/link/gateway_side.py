@@ -146,6 +146,8 @@ class GatewayLink:
         """Told the account that others want money of."""
         self.on_loads: Callable[[Mapping[str, int]], None] = lambda _: None
         """Told how many requests engines have, running and waiting, by replica id."""
+        self.on_company: Callable[[int], None] = lambda _: None
+        """Told how many gateways serve, this one included; 0: control does not say."""
         self._control_knows_fleets = False
         self.explain: Callable[[ExplainWanted], Explained | None] = lambda _: None
         """Asked how a request was, or would be, routed."""
@@ -217,7 +219,7 @@ class GatewayLink:
             case ExplainWanted():
                 self.client.send(ExplainGiven(message.ask, self.explain(message)))
             case Alive():
-                pass
+                self.on_company(message.gateways)
             case Loads():
                 self._control_knows_fleets = True
                 self.on_loads({one: running + waiting for one, (running, waiting) in message.loads.items()})

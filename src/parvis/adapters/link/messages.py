@@ -123,7 +123,9 @@ class Loads(Struct, tag=True, frozen=True):
 
 
 class Alive(Struct, tag=True, frozen=True):
-    """Control's answer to `Counted`: it hears."""
+    """Control's answer to `Counted`: it hears so many gateways; 0: it is of a release that does not say."""
+
+    gateways: int = 0
 
 
 class Used(Struct, tag=True, frozen=True):

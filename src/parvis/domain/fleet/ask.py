@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from enum import StrEnum
+from typing import Final
 
 Texts = Callable[[], Iterable[str]]
 """All texts of a prompt that a model will read, in their order."""
@@ -20,11 +21,21 @@ class Ending(StrEnum):
     REFUSED = "refused"
     """It found the request wrong. Another one would too."""
     UNAVAILABLE = "unavailable"
-    """It took nothing, or died before the first byte: another one may be tried."""
+    """It took nothing: another one may be tried."""
+    DROPPED = "dropped"
+    """It hung up on it before the first byte: it died, or the request is what breaks it. Another one may be tried."""
+    KEY_REFUSED = "key refused"
+    """It does not accept our key, of whatever request. Another one may be tried."""
     LATE = "late"
     """Another one, asked after it, began sooner, so that it was stopped."""
     BROKE = "broke"
     """It broke an answer that had begun."""
+
+
+GAVE_NOTHING: Final = frozenset({Ending.UNAVAILABLE, Ending.DROPPED, Ending.KEY_REFUSED})
+"""Endings after which another replica may be tried."""
+TELLS_NOTHING: Final = frozenset({Ending.GOOD, Ending.REFUSED})
+"""Endings that do not speak against the replica."""
 
 
 class Ask:
@@ -33,6 +44,7 @@ class Ask:
     __slots__ = (
         "attempts",
         "common",
+        "drops",
         "home",
         "pool",
         "prefix",
@@ -77,3 +89,5 @@ class Ask:
         """Replicas that took nothing of it."""
         self.attempts = 0
         """How often a replica was asked."""
+        self.drops = 0
+        """How many of them hung up on it."""

@@ -8,22 +8,26 @@ here, so none can find out by asking what another one has asked.
 
 import mmap
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final
 from zlib import crc32
 
-BLOCKS_MAX = 64
-BLOCK_CHARS = 32
+BLOCKS_MAX: Final = 64
+BLOCK_CHARS: Final = 32
 """What a text must have so that a block ends with it; or the sixteenth part of what comes before it."""
-BLOCK_CHARS_MAX = 256
+BLOCK_CHARS_MAX: Final = 256
 """After so many a block ends within a text; or after the fourth part of what comes before it."""
-_GROWTH, _GROWTH_MAX = 16, 4
-HOME_CHARS = 4_096
+_GROWTH: Final = 16
+_GROWTH_MAX: Final = 4
+HOME_CHARS: Final = 4_096
 """Of the first text: so much of it says where conversations that begin so are at home."""
-WAYS = 4
-HAD = 3
+WAYS: Final = 4
+HAD: Final = 3
 """How many replicas a block remembers: who had it last."""
-BYTES_OF_SET = WAYS * 16
-_ERA = 1 << 16
+BYTES_OF_SET: Final = WAYS * 16
+_ERA: Final = 1 << 14
+_NUMBER: Final = (1 << 16) - 1
+_NUMBERS: Final = (1 << 16 * HAD) - 1
+"""Of the facts of an entry, who had the block: last in the lowest 16 bits, then before. Above them is its era."""
 
 
 def _ends() -> tuple[int, ...]:
@@ -37,22 +41,25 @@ ENDS = _ends()
 """Where blocks end, in characters, in a prompt of the shortest texts: nowhere are they shorter."""
 
 
-class Prompt(NamedTuple):
-    """A prompt, as routing knows it."""
+class Prompt:
+    """A prompt, as routing knows it. Made for each request, so a plain class: cheap where it is compiled."""
 
-    blocks: tuple[int, ...]
-    """A hash for each block, at most `BLOCKS_MAX`: of all that the prompt has up to there, in 64 bits."""
-    common: int = 0
-    """So many of the first ones are of its first text: instructions, with which other conversations begin too."""
-    home: int = 0
-    """Stands for that text in 30 bits, the same at every gateway and after every start; 0 where there is none."""
+    __slots__ = ("blocks", "common", "home")
+
+    def __init__(self, blocks: tuple[int, ...], common: int, home: int) -> None:
+        self.blocks = blocks
+        """A hash for each block, at most `BLOCKS_MAX`: of all that the prompt has up to there, in 62 bits."""
+        self.common = common
+        """So many of the first ones are of its first text: instructions, with which other conversations begin too."""
+        self.home = home
+        """Stands for that text in 30 bits, the same at every gateway and after every start; 0 where there is none."""
 
 
 def read_prompt(texts: Sequence[str], secret: int, tenant_id: str) -> Prompt:
     """Work out what routing knows of a prompt.
 
     Python's own hash of strings is a keyed SipHash at several gigabytes a second; `secret` (see `secret_of`) is mixed
-    in first, so that nothing depends on the key of the process alone.
+    in first, so that nothing depends on the key of the process alone. Two bits less are small integers where compiled.
     """
     blocks: list[int] = []
     so_far, at, ended, common = secret, 0, 0, 0
@@ -60,12 +67,12 @@ def read_prompt(texts: Sequence[str], secret: int, tenant_id: str) -> Prompt:
         start, length = 0, len(text)
         step = max(BLOCK_CHARS_MAX, ended // _GROWTH_MAX) - (at - ended)
         while length - start > step:
-            so_far = hash((so_far, text[start : start + step]))
+            so_far = hash((so_far, text[start : start + step])) >> 2
             blocks.append(so_far)
             start += step
             at = ended = at + step
             step = max(BLOCK_CHARS_MAX, ended // _GROWTH_MAX)
-        so_far = hash((so_far, text[start:]))
+        so_far = hash((so_far, text[start:])) >> 2
         at += length - start
         if at - ended >= max(BLOCK_CHARS, ended // _GROWTH):
             ended = at
@@ -90,16 +97,15 @@ def secret_of(salt: bytes, pool: str, tenant_id: str) -> int:
 class PrefixIndex:
     """Who had which block lately, in a table of fixed size: what was not met again for longest makes way.
 
-    Sets of four entries of 16 bytes: the block's hash, when it was last met (in eras of the table), and the numbers of
-    the three replicas that had it last, 1 to 65,535. To make it forget a replica, give that replica another number.
-    Memory is taken as entries are first written.
+    Sets of four entries of 16 bytes: the block's hash, and its facts in one number: when it was last met (in eras of
+    the table, from 1 on), and the numbers of the three replicas that had it last, 1 to 65,535. To make it forget a
+    replica, give that replica another number. Memory is taken as entries are first written.
     """
 
     def __init__(self, bytes_max: int) -> None:
         self._sets = max(1, bytes_max // BYTES_OF_SET)
         entries = self._sets * WAYS
-        self._hashes = memoryview(mmap.mmap(-1, entries * 8)).cast("q")
-        self._facts = memoryview(mmap.mmap(-1, entries * 8)).cast("H")
+        self._table = memoryview(mmap.mmap(-1, entries * 16)).cast("q")
         self._era_writes = max(1, entries >> 10)
         self._writes = 0
         self._era = 1
@@ -107,7 +113,7 @@ class PrefixIndex:
     def find(self, blocks: Sequence[int]) -> dict[int, int]:
         """How many blocks from the beginning each replica that had any probably has, by its number."""
         found: dict[int, int] = {}
-        facts, depth, missed = self._facts, 0, 0
+        depth, missed = 0, 0
         for block in blocks:
             depth += 1
             at = self._entry(block)
@@ -117,11 +123,10 @@ class PrefixIndex:
                     break
                 continue
             missed = 0
-            for place in range(at + 1, at + 1 + HAD):
-                replica = facts[place]
-                if not replica:
-                    break
-                found[replica] = depth
+            had = self._table[at + 1] & _NUMBERS
+            while had:
+                found[had & _NUMBER] = depth
+                had >>= 16
         return found
 
     def note(self, blocks: Sequence[int], replica: int) -> None:
@@ -133,38 +138,38 @@ class PrefixIndex:
             self._remember(at, replica)
 
     def _entry(self, block: int) -> int:
-        """Where the facts of a block begin; -1 if it is not known."""
-        first = block % self._sets * WAYS
-        hashes = self._hashes
-        for way in range(first, first + WAYS):
-            if hashes[way] == block:
-                return way * 4
+        """Where the entry of a block begins; -1 if it is not known."""
+        first = block % self._sets * (WAYS * 2)
+        table = self._table
+        for at in range(first, first + WAYS * 2, 2):
+            if table[at] == block:
+                return at
         return -1
 
     def _make_room(self, block: int) -> int:
         """Put a block in the place of the one of its set that was not met for longest."""
-        first = block % self._sets * WAYS
-        facts, era = self._facts, self._era
+        first = block % self._sets * (WAYS * 2)
+        table, era = self._table, self._era
         victim, oldest = first, -1
-        for way in range(first, first + WAYS):
-            met = facts[way * 4]
+        for at in range(first, first + WAYS * 2, 2):
+            met = table[at + 1] >> 48
             age = (era - met) % _ERA if met else _ERA
             if age > oldest:
-                victim, oldest = way, age
-        self._hashes[victim] = block
-        at = victim * 4
-        facts[at + 1] = facts[at + 2] = facts[at + 3] = 0
+                victim, oldest = at, age
+        table[victim] = block
+        table[victim + 1] = 0
         self._writes += 1
         if self._writes % self._era_writes == 0:
             self._era = self._era % (_ERA - 1) + 1  # never 0: that is an entry that was never written
-        return at
+        return victim
 
     def _remember(self, at: int, replica: int) -> None:
-        facts = self._facts
-        facts[at] = self._era
-        last = facts[at + 1]
+        facts = self._table[at + 1]
+        last, before, third = facts & _NUMBER, facts >> 16 & _NUMBER, facts >> 32 & _NUMBER
         if last != replica:
-            if facts[at + 2] != replica:
-                facts[at + 3] = facts[at + 2]
-            facts[at + 2] = last
-            facts[at + 1] = replica
+            if before != replica:
+                third = before
+            last, before = replica, last
+        fresh = ((self._era << 16 | third) << 16 | before) << 16 | last
+        if fresh != facts:
+            self._table[at + 1] = fresh

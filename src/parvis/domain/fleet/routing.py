@@ -8,29 +8,33 @@ What the scores mean, and why the weights are what they are: docs/reference/rout
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from parvis.domain.fleet.replica import Replica, ReplicaState
 from parvis.domain.fleet.seat import Seat
 
-BUSY = -1
+BUSY: Final = -1
 """Instead of a choice: all that could take it have no room now."""
-NOBODY = -2
+NOBODY: Final = -2
 """Instead of a choice: there is none that could take it, now or in a while."""
 
-WORTH_BLOCKS = 4
+WORTH_BLOCKS: Final = 4
 """A prompt of so many blocks is worth half as much affinity as a very long one: so little is read again at once."""
-ALIKE = 1.25
-"""First bytes that take so many times the best are as good as the best: so much is noise."""
-PACE_MIN = 0.01
+ALIKE: Final = 2.0
+"""First bytes that take so many times the best are as good as the best: so much comes from what was asked."""
+PACE_MIN: Final = 0.01
 """So that a seat always has some room to be measured by."""
-HOME = 0.5
+HOME: Final = 0.5
 """The home of a prompt counts as if it had so much of what it is not known to have."""
-_SPREAD = 0x9E3779B1
-_MASK = (1 << 32) - 1
+_SPREAD: Final = 0x9E3779B1
+_MASK: Final = (1 << 32) - 1
 
-_CORDONED, _CLOSED, _TRIED, _FULL = -1.0, -2.0, -3.0, -4.0
+_CORDONED: Final = -1.0
+_CLOSED: Final = -2.0
+_TRIED: Final = -3.0
+_FULL: Final = -4.0
 SHUT = {_CORDONED: "takes nothing new", _CLOSED: "closed", _TRIED: "tried", _FULL: "full"}
-MARKS = 4
+MARKS: Final = 4
 """Of each candidate: its load, prefix, latency, and its total; or in place of that why it was filtered."""
 
 
@@ -77,6 +81,8 @@ class _Field:
 
     def __init__(self, seats: Sequence[Seat], weights: Weights, home: int) -> None:
         jobs, room, fastest_ms, highest = 1.0, 0.0, 0.0, -1
+        self.fullest = 1.0
+        """How full the fullest one is; at least 1."""
         self.home: Seat | None = None
         """Where a prompt belongs of which too little is known (rendezvous hashing: Thaler, Ravishankar 1998)."""
         self.fills: list[float] = []
@@ -87,7 +93,9 @@ class _Field:
                 continue
             here = seat.in_flight + seat.elsewhere
             space = seat.room if seat.pace >= 1.0 else seat.room * max(seat.pace, PACE_MIN)
-            self.fills.append(here / space)
+            fill = here / space
+            self.fills.append(fill)
+            self.fullest = max(self.fullest, fill)
             jobs += here
             room += space
             first_ms = seat.first_byte_ms
@@ -99,24 +107,29 @@ class _Field:
                     self.home, highest = seat, rank
         self.bound = max(weights.affinity_load_max * jobs / room if room else 0.0, weights.affinity_fill)
         """The fill up to which affinity counts: of the whole pool, this request included, times the setting."""
-        self.fullest = max(1.0, max(self.fills, default=0.0))
-        """How full the fullest one is; at least 1."""
         self.fastest_ms = fastest_ms
 
 
 class Known:
-    """What is known of a prompt: which share of it each replica probably has, by the number of its seat."""
+    """What is known of a prompt: which share of it each replica probably has."""
 
-    __slots__ = ("home", "shares", "whole")
+    __slots__ = ("_found", "_worth", "home", "whole")
 
     def __init__(self, found: Mapping[int, int], blocks: int, common: int, home: int) -> None:
-        """`found` says how many of so many blocks each has; see `prefix.Prompt` for the others."""
-        self.shares = {number: depth / (blocks + WORTH_BLOCKS) for number, depth in found.items()}
-        deepest = max(found.values(), default=0)
-        self.home = home if deepest <= common else 0
+        """`found`: how many of so many blocks each has, by the number of its seat. Of the others, see `Prompt`."""
+        self._found = found
+        self._worth = float(blocks + WORTH_BLOCKS)
+        self.home = home
         """Where nobody is known to have more than the first text: gateways, which know nothing of each other, agree."""
-        self.whole = blocks / (blocks + WORTH_BLOCKS)
+        for depth in found.values():
+            if depth > common:
+                self.home = 0
+        self.whole = blocks / self._worth
         """The share of a replica that has all of it."""
+
+    def share(self, number: int) -> float:
+        """That of the replica whose seat has this number."""
+        return self._found.get(number, 0) / self._worth
 
 
 NOTHING_KNOWN = Known({}, 0, 0, 0)
@@ -173,7 +186,7 @@ def pick(seats: Sequence[Seat], tried: frozenset[str], weights: Weights, known: 
         load = 1.0 - fill / field.fullest
         prefix = 0.0
         if fill < field.bound:
-            prefix = known.shares.get(seat.number, 0.0)
+            prefix = known.share(seat.number)
             if seat is field.home:
                 prefix += HOME * (known.whole - prefix)
         slower = seat.first_byte_ms > ALIKE * field.fastest_ms

@@ -19,12 +19,14 @@ class Seat:
         "in_flight",
         "key",
         "merit",
+        "most",
         "number",
         "open",
         "pace",
         "probing",
         "replica",
         "room",
+        "said",
         "slots",
         "takes_new",
         "why",
@@ -38,6 +40,8 @@ class Seat:
         """Its name in the `PrefixIndex`; with another one, what it had is forgotten. 0: it has read nothing."""
         self.in_flight = 0
         """Requests of this gateway on it."""
+        self.most = 0
+        """The most that these were since it last told its load, a part of which they are."""
         self.elsewhere = 0
         """Those of others, running and waiting, as it told control lately."""
         self.slots = replica.slots
@@ -52,6 +56,8 @@ class Seat:
         """Lately, on average; 0 while nobody knows."""
         self.why = ""
         """Why it is not open, for people."""
+        self.said = ""
+        """Why it did not take the last request that it did not take, for people."""
 
     def seat(self, replica: Replica) -> None:
         """It is this one now, or this is said of it now. What is read again and again is kept beside it."""
