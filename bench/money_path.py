@@ -23,10 +23,11 @@ from parvis.domain.quota.admission import WorstCase
 from parvis.domain.quota.budget import LeaseAnswer
 from parvis.domain.quota.limit import Amounts, Limits
 from parvis.flows import purse as purse_module
-from parvis.flows.ports import InferenceRequest, Passage
+from parvis.flows.hold import Passage
 from parvis.flows.prepared import PreparedKey, prepare
 from parvis.flows.purse import LeasedPurse
 from parvis.flows.quota import LeasedQuota
+from parvis.flows.request import InferenceRequest
 from parvis.flows.scarcity import Scarcity
 
 ROUNDS, REQUESTS = 15, 5_000

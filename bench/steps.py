@@ -26,7 +26,8 @@ from parvis.domain.catalog.builtin import entry
 from parvis.domain.fleet.profile import PROFILES
 from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState
 from parvis.domain.metering.records import Operation
-from parvis.flows.ports import InferenceRequest, Job
+from parvis.flows.ports import Job
+from parvis.flows.request import InferenceRequest
 from parvis.wire.chat import read_chat
 from parvis.wire.said_once import said_once
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from parvis.api.operator.app import make_app
 from parvis.cli.conversation import events
 from parvis.cli.main import main
+from parvis.cli.operator_api import language_of
 from parvis.cli.output import bar, printable
 from parvis.core.errors import Failure
 from parvis.domain.catalog.model import AutoCandidate, AutoPolicy, Model
@@ -379,3 +380,25 @@ def test_a_share_is_drawn_to_an_eighth() -> None:
 
 def test_no_text_takes_over_the_terminal() -> None:
     assert printable("a\x1b[31mb\x07\n") == "a[31mb\n"
+
+
+@pytest.mark.parametrize(
+    ("environ", "language"),
+    [
+        ({"LANG": "fr_FR.UTF-8"}, "fr"),
+        ({"LANG": "en_GB.UTF-8", "LC_MESSAGES": "fr_CA"}, "fr"),
+        ({"LANG": "fr_FR", "LC_ALL": "de_DE"}, "de"),
+        ({"LANG": "C.UTF-8"}, "en"),
+        ({}, "en"),
+    ],
+)
+def test_the_service_is_asked_in_the_language_of_the_terminal(environ: dict[str, str], language: str) -> None:
+    assert language_of(environ) == language
+
+
+async def test_a_change_of_nothing_and_a_scale_of_addresses_are_refused(parvis: Parvis) -> None:
+    made = await parvis("deploy", "create", "far", "--kind", "vllm", "--model", "far-8b", "--address", "http://h:1")
+    assert made.exit_code == 0, made.stderr
+    assert (await parvis("deploy", "change", "far")).exit_code == 2
+    scaled = await parvis("deploy", "scale", "far", "3")
+    assert (scaled.exit_code, "each of its addresses" in scaled.stderr) == (1, True)

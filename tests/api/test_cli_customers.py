@@ -296,7 +296,10 @@ async def test_what_a_file_owns_and_does_not_name_is_pruned(parvis: Parvis, tmp_
     file = tmp_path / "less.json"
     file.write_text(json.dumps(said, default=str))
     assert "- key" not in await good(parvis("apply", str(file), "--dry-run"))
-    pruned = await good(parvis("apply", str(file), "--prune"))
+    asked = await parvis("apply", str(file), "--prune", "-o", "json")  # and nobody answers
+    assert (asked.exit_code, asked.stdout, "- key acme/acme-prod/backend" in asked.stderr) == (1, "", True)
+    assert [one["active"] for one in await value(parvis("key", "list", "--tenant", "acme-prod", "--json"))] == [True]
+    pruned = await good(parvis("apply", str(file), "--prune", "--yes"))
     assert "- key acme/acme-prod/backend" in pruned
     assert "name: Production -> Prod" in pruned
     assert [one["active"] for one in await value(parvis("key", "list", "--tenant", "acme-prod", "--json"))] == [False]

@@ -15,6 +15,7 @@ from parvis.core.errors import Misconfigured
 from parvis.domain.fleet.deployment import Address, Deployment, DeploymentState, LoadPolicy, Source
 from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState
 from parvis.settings import EngineSettings, Settings
+from parvis.testing.empty_store import empty_store
 
 FAR = Deployment(deployment_id="far", pool="chat", addresses=(Address("http://a:1"),), api_key_file="far.key")
 NEAR = Deployment(deployment_id="near", pool="chat", source=Source.HERE, weights="builtin:x", slots=3)
@@ -42,7 +43,7 @@ class House:
     """A store, and what follows it."""
 
     def __init__(self, folder: Path) -> None:
-        self.store = SqlStore(f"sqlite:///{folder / 'parvis.sqlite'}")
+        self.store = SqlStore(empty_store(folder / "parvis.sqlite"))
         self.clock = Clock()
         self.runs: tuple[Replica, ...] = ()
         self.in_flight: dict[str, int] = {}

@@ -1,6 +1,7 @@
 """An engine that freezes or dies: what waits for it goes elsewhere, what had begun ends, and a look at it tells."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 import uvloop
 
 from parvis.adapters.engines.openai_http import HttpEngine
-from parvis.core.errors import EngineUnavailable
+from parvis.adapters.engines.unreachable import sentence
+from parvis.core.errors import EngineHungUp, EngineUnavailable, KeyRefused, Misconfigured
 from parvis.domain.fleet.health import Life
 from parvis.domain.fleet.replica import EngineKind
 from parvis.domain.metering.records import Outcome
@@ -135,7 +137,8 @@ def test_a_whole_answer_that_breaks_off_goes_elsewhere_whatever_the_engine_was_a
 def test_a_look_tells_whether_it_lives(bench: Bench, process: FakeEngineProcess) -> None:
     async def story(engine: HttpEngine) -> None:
         async def look() -> Life | None:
-            return await engine.prober.look(bench.replica)
+            seen = await engine.prober.look(bench.replica)
+            return None if seen is None else seen.life
 
         assert [await look(), await look()] == [Life.ALIVE] * 2
         process.faults(health_status=404)
@@ -151,5 +154,67 @@ def test_a_look_tells_whether_it_lives(bench: Bench, process: FakeEngineProcess)
         assert await look() is Life.REFUSED
         process.restart()
         assert await look() is Life.ALIVE
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("http://not..a.name:9", "Its name does not resolve: it is none that a name server could know."),
+        ("http://-no_name!:9", "Its name does not resolve: Name or service not known."),
+        ("http://127.0.0.1:9", "Nothing listens there."),
+    ],
+)
+def test_each_cause_of_no_connection_has_its_own_words(bench: Bench, address: str, why: str) -> None:
+    nowhere = replace(bench, replica=replace(bench.replica, address=address))
+
+    async def story(engine: HttpEngine) -> None:
+        seen = await engine.prober.look(nowhere.replica)
+        assert seen is not None
+        assert (seen.life, seen.why) == (Life.REFUSED, why)
+        with pytest.raises(EngineUnavailable) as failed:
+            await Client().listen(engine, nowhere.chat("Hello."))
+        assert failed.value.reason == why
+
+    run(story)
+
+
+def test_other_causes_too() -> None:
+    told = {
+        socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"): "resolve: Temporary failure",
+        TimeoutError(): "in time",
+        Misconfigured("tls_ca = x cannot be used."): "No TLS connection to it: tls_ca = x",
+        OSError("Multiple exceptions: [Errno 111] Connect call refused"): "Nothing listens",
+        ConnectionResetError(): "hangs up",
+        OSError(113, "No route to host"): "No route to host.",
+    }
+    assert [words for problem, words in told.items() if words not in sentence(problem)] == []
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_is_refused_is_told_with_the_status(bench: Bench, status: int) -> None:
+    async def story(engine: HttpEngine) -> None:
+        with pytest.raises(KeyRefused) as failed:
+            await Client().listen(engine, bench.chat(f"@status={status} Hello."))
+        assert failed.value.reason == f"It refuses our key ({status})."
+        assert failed.value.code == "engine_misconfigured"
+
+    run(story)
+
+
+@pytest.mark.parametrize("fields", [{}, {"stream": True}], ids=["whole", "streamed"])
+def test_an_engine_that_dies_of_a_request_hung_up_on_it(
+    bench: Bench, process: FakeEngineProcess, fields: dict[str, Any]
+) -> None:
+    """On a connection that was idle too: that it refuses another one then is no news."""
+
+    async def story(engine: HttpEngine) -> None:
+        await Client().listen(engine, bench.chat("@tokens=1 Hello."))
+        asked = asyncio.create_task(Client().listen(engine, bench.chat("@first_ms=9000 Hello.", **fields)))
+        await asyncio.sleep(0.3)
+        process.kill()
+        with pytest.raises(EngineHungUp):
+            await asyncio.wait_for(asked, SOON_S)
 
     run(story)

@@ -21,6 +21,7 @@ from parvis.domain.metering.comparison import Comparison, Counters
 from parvis.domain.metering.records import Operation, Settled, Started, UsageRecord
 from parvis.flows.engine_counts import EngineCounts, Uncompared
 from parvis.flows.ports import Job
+from parvis.testing.empty_store import empty_store
 from parvis.testing.engine_bench import Bench, Client, Heard, ask
 from parvis.testing.engine_servers import fake_bench, llama_server
 from parvis.testing.fake_engine.flavours import Flavour
@@ -65,7 +66,7 @@ def tell(story: Callable[[House], Coroutine[Any, Any, None]], bench: Bench, fold
 
     async def told() -> None:
         loop = asyncio.get_running_loop()
-        store, upstreams, engine = SqlStore(f"sqlite:///{folder / 'counts.sqlite'}"), Upstreams(loop), HttpEngine(loop)
+        store, upstreams, engine = SqlStore(empty_store(folder / "counts.sqlite")), Upstreams(loop), HttpEngine(loop)
         await store.open()
         try:
             await settle_in(store)

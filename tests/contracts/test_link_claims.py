@@ -18,8 +18,10 @@ from parvis.core.errors import Conflict, Unavailable
 from parvis.core.money import Money
 from parvis.domain.quota.budget import LeaseAnswer
 from parvis.flows.claims import ClaimBook
-from parvis.flows.ports import Flow, Hold, Taken
+from parvis.flows.hold import Hold
+from parvis.flows.ports import Flow, Taken
 from parvis.flows.vault import TenantVault
+from parvis.testing.empty_store import empty_store
 
 
 class Receiver:
@@ -82,7 +84,7 @@ class House:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    store = SqlStore(f"sqlite:///{tmp_path / 'parvis.sqlite'}")
+    store = SqlStore(empty_store(tmp_path / "parvis.sqlite"))
     await store.open()
     await store.create_organisation("acme", "Acme")
     await store.create_tenant("acme", "acme", "acme", credit_unlimited=True)

@@ -15,6 +15,7 @@ from parvis.domain.billing.transfer import lease_account, tenant_account
 from parvis.flows import lending
 from parvis.flows.lending import Lender
 from parvis.flows.purse import LeasedPurse
+from parvis.testing.empty_store import empty_store
 from parvis.testing.store_suite import settle_in
 
 ACCOUNT = tenant_account("limited")
@@ -54,7 +55,7 @@ async def gateway(path: Path, run: str) -> AsyncIterator[LeasedPurse]:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
-    opened = SqlStore(f"sqlite:///{tmp_path}/store.db")
+    opened = SqlStore(empty_store(tmp_path / "store.db"))
     await opened.open()
     yield opened
     await opened.close()

@@ -13,6 +13,7 @@ from parvis.core.clock import SystemClock
 from parvis.domain.metering.claim import Claim, Verdict
 from parvis.flows.claims import ClaimBook
 from parvis.flows.vault import TenantVault
+from parvis.testing.empty_store import empty_store
 
 CLAIM = Claim("acme", "the key's text", "of the body", "claim_0", "gw_1")
 Waiting = asyncio.Task[tuple[Verdict, bytes]]
@@ -20,7 +21,7 @@ Waiting = asyncio.Task[tuple[Verdict, bytes]]
 
 @pytest.fixture
 async def books(tmp_path: Path) -> AsyncIterator[tuple[ClaimBook, SqlStore]]:
-    store = SqlStore(f"sqlite:///{tmp_path / 'parvis.sqlite'}")
+    store = SqlStore(empty_store(tmp_path / "parvis.sqlite"))
     await store.open()
     await store.create_organisation("acme", "Acme")
     await store.create_tenant("acme", "acme", "acme", credit_unlimited=True)

@@ -175,3 +175,18 @@ async def test_a_deployment_sees_those_before_it_in_its_file(store: SqlStore, mi
 def test_who_is_seen_closed_takes_no_requests(seen: str, ready: int) -> None:
     assert takes_requests(ONE, seen) == bool(ready)
     assert not takes_requests(replace(ONE, state=ReplicaState.STARTING), seen)
+
+
+async def test_a_file_that_owns_deployments_takes_away_what_it_does_not_name(
+    store: SqlStore, mint: Mint, yard: Yard
+) -> None:
+    for one in (FAR, NEAR):
+        await create_deployment(yard, one)
+    wanted = Declaration((Sheet(Kind.DEPLOYMENT, ("far",)),), owned=(Kind.DEPLOYMENT,), depot=yard.depot)
+    assert {change.sign for change in await difference(store, mint, wanted, prune=False)} == {Sign.SAME}
+    for declared in (replace(wanted, owned=()), wanted):  # asked to, but it does not own them
+        done = await apply(store, mint, operator(), declared, prune=True)
+        gone = [(one.kind, one.path) for one in done.changes if one.sign is Sign.REMOVE]
+        assert gone == ([(Kind.DEPLOYMENT, ("near",))] if declared.owned else [])
+    assert [one.deployment_id for one in await yard.deployments()] == ["far", "given"]
+    assert {one.id for one in await store.models()} == {"far-8b", "near"}

@@ -14,7 +14,8 @@ from parvis.domain.fleet.seat import Placement
 from parvis.domain.metering.records import Outcome
 from parvis.flows.fleet import LocalFleet
 from parvis.flows.hedging import JobOn, start_hedged
-from parvis.flows.ports import Answer, Delivery, Flow, Hold, House, Job, Sink
+from parvis.flows.hold import Hold
+from parvis.flows.ports import Answer, Delivery, Flow, House, Job, Sink
 from parvis.flows.trail import Trail
 
 HEDGE_S = 0.02

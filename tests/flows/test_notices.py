@@ -29,6 +29,7 @@ from parvis.flows.notice_texts import LETTERS, event, letter
 from parvis.flows.notices import TARGETS_MAX, PostOffice, add_target, notices_page, send_what_waits, tell_what_has_come
 from parvis.flows.rotation import next_secret
 from parvis.flows.vault import TenantVault
+from parvis.testing.empty_store import empty_store
 
 NOW = 1_784_000_000_000
 DUE = NOW + 90 * DAY_MS
@@ -108,7 +109,7 @@ def clock() -> HandClock:
 
 @pytest.fixture
 async def store(tmp_path: Path, clock: HandClock) -> AsyncIterator[SqlStore]:
-    store = SqlStore(f"sqlite:///{tmp_path / 'parvis.sqlite'}", clock)
+    store = SqlStore(empty_store(tmp_path / "parvis.sqlite"), clock)
     await store.open()
     await store.create_organisation("acme", "Acme")
     await store.create_tenant("lab", "acme", "Lab", credit_unlimited=False)

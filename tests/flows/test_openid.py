@@ -43,6 +43,7 @@ from parvis.flows.openid_settings import (
 )
 from parvis.flows.people import create_person
 from parvis.flows.sessions import list_sessions
+from parvis.testing.empty_store import empty_store
 from parvis.testing.false_provider import FalseProvider
 
 CALLER = Actor("nobody", "anybody", "192.0.2.1", "req_1")
@@ -94,7 +95,7 @@ def liar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FalseProvider]:
 async def house(liar: FalseProvider, tmp_path: Path) -> AsyncIterator[OpenIdHouse]:
     liar.honest()
     clock = MovableClock()
-    store = SqlStore(f"sqlite:///{tmp_path / 'parvis.sqlite'}", clock)
+    store = SqlStore(empty_store(tmp_path / "parvis.sqlite"), clock)
     await store.open()
     for name in ("acme", "beta"):
         await store.create_organisation(name, name)

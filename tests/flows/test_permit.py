@@ -18,8 +18,9 @@ from parvis.domain.identity.scope import Endpoint, KeyScope
 from parvis.domain.metering.records import Operation
 from parvis.flows.directory import KeysAtHand, SnapshotDirectory
 from parvis.flows.permit import allow_extras, authorize, bounds
-from parvis.flows.ports import InferenceRequest, Snapshot
+from parvis.flows.ports import Snapshot
 from parvis.flows.prepared import PreparedKey, prepare, reach
+from parvis.flows.request import InferenceRequest
 
 TENANT = Tenant("t", "org", "Test", credit_unlimited=True)
 CHAT = Model(

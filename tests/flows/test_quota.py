@@ -24,11 +24,12 @@ from parvis.domain.quota.admission import WorstCase
 from parvis.domain.quota.budget import LeaseAnswer, grant_size
 from parvis.domain.quota.limit import Amounts, Limits, Metric, Rate, Window
 from parvis.flows.fleet import LocalFleet
-from parvis.flows.ports import Hold, InferenceRequest, Passage, RateState
+from parvis.flows.hold import Hold, Passage, RateState
 from parvis.flows.prepared import PreparedKey, prepare
 from parvis.flows.prompt_count import PromptCount
 from parvis.flows.purse import LeasedPurse
 from parvis.flows.quota import LeasedQuota
+from parvis.flows.request import InferenceRequest
 from parvis.flows.scarcity import Scarcity
 
 KEY = ApiKey("k1", "org", "t", "mine", (KeySecret(b"", 1),), project_id="p", owner_id="u")

@@ -13,6 +13,7 @@ from parvis.domain.audit.entry import SERVICE, Actor, Entry, Step
 from parvis.domain.audit.query import EntryQuery
 from parvis.domain.identity.place import Target
 from parvis.flows.record import TEXT_CHARS_MAX, TEXTS_MAX, Recorder, organisation_entries
+from parvis.testing.empty_store import empty_store
 
 ACTOR = Actor("user", "user usr_1", "192.0.2.1", "req_1")
 PLACE = Target("org", "tenant")
@@ -20,7 +21,7 @@ PLACE = Target("org", "tenant")
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
-    opened = SqlStore(f"sqlite:///{tmp_path}/store.db")
+    opened = SqlStore(empty_store(tmp_path / "store.db"))
     await opened.open()
     yield opened
     await opened.close()

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from parvis.core.clock import SystemClock
-from parvis.core.errors import BadRequest, EngineBroke, EngineUnavailable, Failure
+from parvis.core.errors import BadRequest, EngineBroke, EngineHungUp, EngineUnavailable, Failure
 from parvis.core.money import Money
 from parvis.core.tokens import TokenCount
 from parvis.domain.billing.price import PriceList
@@ -18,10 +18,12 @@ from parvis.domain.metering.records import Operation, Record, Settled, Started
 from parvis.domain.quota.budget import LeaseAnswer
 from parvis.domain.quota.limit import Amounts
 from parvis.flows.fleet import LocalFleet
-from parvis.flows.ports import Answer, Delivery, Flow, Hold, House, InferenceRequest, Job, Passage, Sink
+from parvis.flows.hold import Hold, Passage
+from parvis.flows.ports import Answer, Delivery, Flow, House, Job, Sink
 from parvis.flows.prepared import PreparedKey, prepare
 from parvis.flows.purse import LeasedPurse
 from parvis.flows.quota import LeasedQuota
+from parvis.flows.request import InferenceRequest
 from parvis.flows.scarcity import Scarcity
 from parvis.flows.serve import serve
 
@@ -220,3 +222,17 @@ async def test_who_is_cancelled_while_the_journal_writes_has_paid() -> None:
     with pytest.raises(asyncio.CancelledError):
         await serving
     assert (world.state, world.journal.billed) == ((0, 29, 0), [29])
+
+
+@pytest.mark.parametrize(("failure", "attempts"), [(EngineUnavailable("no"), 3), (EngineHungUp("no"), 2)])
+async def test_what_makes_two_replicas_hang_up_is_not_tried_on_a_third(failure: Failure, attempts: int) -> None:
+    """Perhaps it is the request that kills them; the third may be the last."""
+    world = World()
+    address, ready = "http://127.0.0.1:1", ReplicaState.READY
+    world.fleet.load(tuple(Replica(f"e-{n}", "e", EngineKind.VLLM, address, ready) for n in range(4)))
+    world.engine.begin = raising(failure)
+    with pytest.raises(EngineUnavailable):
+        await world.serve()
+    started = [record for record in world.journal.records if isinstance(record, Started)]
+    assert len({record.replica_id for record in started}) == attempts
+    assert world.state == (0, 0, 0)

@@ -10,8 +10,8 @@ import pytest
 from parvis.core.errors import Failure, LimitReached, Unavailable
 from parvis.domain.quota.limit import NO_AMOUNTS, Amounts, Limits, Metric, Rate, Window
 from parvis.domain.quota.slices import Returned, Trade, Unused, Want, limited, rate_of, subject_of
+from parvis.flows.hold import FREE, Passage, RateState
 from parvis.flows.limit_texts import duration
-from parvis.flows.ports import Passage, RateState
 from parvis.flows.throttle import LeasedThrottle
 from parvis.flows.virtual_time import VirtualLoop
 from parvis.testing.rate_histories import EPOCH_MS, SqlOwner
@@ -95,8 +95,8 @@ def passed(answers: list[Passage | Failure]) -> list[Passage]:
 async def test_where_there_is_no_limit_nobody_is_asked() -> None:
     one, _ = World({"user:u": Limits()}).gateways
     passage = await one.enter()
-    assert passage == Passage()
-    one.throttle.leave(Passage(), NO_AMOUNTS)
+    assert passage is FREE
+    one.throttle.leave(FREE, NO_AMOUNTS)
     assert one.trades == 0
 
 
@@ -227,7 +227,7 @@ async def test_limits_that_have_changed_are_looked_up_again() -> None:
     assert len(passed([await one.enter() for _ in range(9)])) == 3
     del limits["key:k"]
     one.throttle.forget()
-    assert await one.enter() == Passage()
+    assert await one.enter() is FREE
 
 
 @pytest.mark.parametrize(

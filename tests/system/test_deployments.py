@@ -2,14 +2,20 @@
 
 import asyncio
 import json
+import os
+import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from parvis.app import engine_watch
 from parvis.app.crew import Crew
+from parvis.app.engine_watch import EngineWatch
 from parvis.app.keep_engines import EngineKeeper
+from parvis.domain.fleet.replica import ReplicaState
 from parvis.settings import EngineSettings
 from parvis.testing.caller import Caller, Seen, chat
 from parvis.testing.processes import FakeEngineProcess, fake_engine
@@ -22,7 +28,7 @@ LONG = "@tokens=40 @gap_ms=50"
 
 @pytest.fixture(scope="module")
 def engines() -> Iterator[list[FakeEngineProcess]]:
-    models = ("fake-8b", "drained", "marked")
+    models = ("fake-8b", "drained", "marked", "keyed", "poisoned")
     with fake_engine(model=models) as first, fake_engine(model=models) as second:
         yield [first, second]
 
@@ -79,6 +85,31 @@ async def test_an_engine_of_the_settings_runs_as_often_as_it_says(tmp_path: Path
         await keeper.end()
 
 
+async def test_an_engine_process_that_freezes_is_killed_and_another_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(engine_watch, "LOOK_S_MAX", 1.0)
+    monkeypatch.setattr(engine_watch, "PAUSE_S", 0.2)
+    keeper = EngineKeeper(Crew(tmp_path), tmp_path, lambda _: None)
+    frozen = {"one": EngineSettings(**LLAMA)}
+    watching = asyncio.ensure_future(EngineWatch(lambda: keeper.serving, lambda: 2.0).run())
+    try:
+        keeper.adopt(frozen, await keeper.prepare(frozen))
+        [(post, before)] = keeper.serving
+        assert post.child is not None
+        os.kill(post.child.pid, signal.SIGSTOP)
+        await asyncio.to_thread(wait_until, lambda: not keeper.serving, "it is killed")
+        [told] = keeper.replicas
+        assert (told.state, told.address, told.replica_id) == (ReplicaState.STARTING, "", before.replica_id)
+        assert "did not answer" in told.why
+        await asyncio.to_thread(wait_until, lambda: bool(keeper.serving), "another serves", 60.0)
+        assert [(one.state, one.why) for one in keeper.replicas] == [(ReplicaState.READY, "")]
+        assert [one.levelname for one in caplog.records if "has frozen" in one.message] == ["ERROR"]
+    finally:
+        watching.cancel()
+        await keeper.end()
+
+
 async def test_a_drained_deployment_finishes_and_is_stopped(running: Service, engines: list[FakeEngineProcess]) -> None:
     deploy(running, "drained", kind="vllm", addresses=at(engines[:1]))
     slow = asyncio.ensure_future(ask(running, LONG, model="drained"))
@@ -92,6 +123,53 @@ async def test_a_drained_deployment_finishes_and_is_stopped(running: Service, en
     await asyncio.to_thread(told, running, "deployments/drained/uncordon")
     while not (await ask(running, model="drained", stream=False)).answered:
         pass
+
+
+async def test_an_engine_that_refuses_our_key_is_left_alone_and_says_so(
+    running: Service, engines: list[FakeEngineProcess]
+) -> None:
+    with fake_engine(model="keyed", api_key="another") as stranger:
+        deploy(running, "keyed", kind="vllm", addresses=at([engines[0], stranger]))
+        while (await ask(running, model="keyed")).status == 404:
+            pass  # the gateway will know in a moment
+        seen = [await ask(running, model="keyed", stream=False) for _ in range(12)]
+        assert [one.status for one in seen if not one.answered] == []
+
+        def told() -> list[tuple[str, str]]:
+            return [
+                (one["seen"], one["why"]) for one in replicas(running, "keyed") if one["address"] == stranger.address
+            ]
+
+        def closed() -> bool:
+            [(state, why)] = told()
+            return state in ("closed", "open") and why.startswith("It refuses our key (401).")
+
+        await asyncio.to_thread(wait_until, closed, "it is said why")
+        said = (running.home / "up.err").read_text()
+        assert "It refuses our key (401)." in said
+        assert "another" not in [json.loads(line).get("reason") for line in said.splitlines() if line.startswith("{")]
+        running.operator.patch("/v1/deployments/keyed", json={"addresses": at([stranger])}).raise_for_status()
+        await asyncio.to_thread(wait_until, lambda: len(replicas(running, "keyed")) == 1, "it is alone")
+        alone = await ask(running, model="keyed", stream=False)
+        assert alone.status == 503
+
+
+async def test_what_makes_engines_hang_up_takes_them_from_nobody(
+    running: Service, engines: list[FakeEngineProcess]
+) -> None:
+    with fake_engine(model="poisoned") as third:
+        pool = [*engines, third]
+        deploy(running, "poisoned", kind="vllm", addresses=at(pool))
+        while (await ask(running, model="poisoned")).status == 404:
+            pass  # the gateway will know in a moment
+        poison, good = [], []
+        for _ in range(12):
+            poison.append(await ask(running, "@drop Die.", model="poisoned"))
+            good.append(await ask(running, model="poisoned", stream=False))
+        assert [one.status for one in good if not one.answered] == []
+        assert {one.status for one in poison} == {503}
+        asked = Counter(name for engine in pool for name in {one.x_request_id for one in engine.log()})
+        assert max(asked[one.request_id] for one in poison) == 2
 
 
 async def test_a_mark_outlives_the_death_of_control(running: Service, engines: list[FakeEngineProcess]) -> None:

@@ -90,6 +90,7 @@ class Gateway:
         self._link.on_recall = self._purse.recall
         self._link.explain = partial(explained_by, self._fleet)
         self._link.on_loads = self._fleet.learn_loads
+        self._link.on_company = self._fleet.learn_company
         counter = PromptCount(self._fleet, self._engine.tokenizer)
         scarcity = Scarcity(self._purse, self._directory.limits, counter)
         quota = LeasedQuota(self._purse, self._throttle, scarcity, clock)

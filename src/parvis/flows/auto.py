@@ -7,8 +7,9 @@ from parvis.domain.catalog.auto import Choice, Task, choose, obstacle
 from parvis.domain.catalog.difficulty import Matter, Scorer, input_tokens, language_of
 from parvis.domain.catalog.model import LISTED, AutoPolicy, Capability, Model
 from parvis.flows.permit import refuse_control_tokens
-from parvis.flows.ports import House, InferenceRequest, Sink
+from parvis.flows.ports import House, Sink
 from parvis.flows.prepared import PreparedKey
+from parvis.flows.request import InferenceRequest
 
 REASONS_MAX = 3
 

@@ -11,8 +11,9 @@ from parvis.core.errors import EngineUnavailable, Failure
 from parvis.domain.fleet.ask import Ask, Ending
 from parvis.domain.fleet.seat import Placement
 from parvis.domain.metering.records import Outcome
-from parvis.flows.ports import Answer, Flow, Hold, House, Job, Sink
-from parvis.flows.trail import Trail
+from parvis.flows.hold import Hold
+from parvis.flows.ports import Answer, Flow, House, Job, Sink
+from parvis.flows.trail import Trail, gave_nothing
 
 JobOn = Callable[[Placement], Job]
 Running = dict["asyncio.Task[Answer]", tuple[Placement, "Lane"]]
@@ -144,7 +145,7 @@ async def _first_answer(house: House, trail: Trail, race: Race, running: Running
                 continue
             failure = task.exception()
             if isinstance(failure, EngineUnavailable) and running:
-                house.fleet.release(placement, Ending.UNAVAILABLE)
+                house.fleet.release(placement, gave_nothing(placement, failure))
                 continue
             trail.follow(placement)
             if failure is not None:
@@ -161,7 +162,8 @@ def _stop(house: House, task: "asyncio.Task[Answer]", placement: Placement, lane
         lane.flow.cancel()
 
     def ended(task: "asyncio.Task[Answer]") -> None:
-        bad = not task.cancelled() and isinstance(task.exception(), EngineUnavailable)
-        house.fleet.release(placement, Ending.UNAVAILABLE if bad else ending)
+        failure = None if task.cancelled() else task.exception()
+        told = gave_nothing(placement, failure) if isinstance(failure, EngineUnavailable) else ending
+        house.fleet.release(placement, told)
 
     task.add_done_callback(ended)

@@ -6,8 +6,9 @@ from parvis.domain.fleet.profile import EngineProfile
 from parvis.domain.identity.scope import Endpoint
 from parvis.domain.metering.records import Operation
 from parvis.domain.quota.admission import WorstCase, worst_case
-from parvis.flows.ports import Directory, InferenceRequest
+from parvis.flows.ports import Directory
 from parvis.flows.prepared import PreparedKey
+from parvis.flows.request import InferenceRequest
 
 NAME_CHARS_MAX = 128
 """How much of a name that nobody knows an error may say again."""

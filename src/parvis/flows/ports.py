@@ -1,6 +1,6 @@
 """What the serving story needs from the world, as intents. Adapters and the api implement these; nobody subclasses."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -21,43 +21,10 @@ from parvis.domain.identity.organisation import Tenant
 from parvis.domain.metering.records import Operation, Outcome, Record, Settled, Started
 from parvis.domain.quota.admission import WorstCase
 from parvis.domain.quota.budget import LeaseAnswer
-from parvis.domain.quota.explanation import which_account
-from parvis.domain.quota.limit import NO_AMOUNTS, Amounts, Limits
+from parvis.domain.quota.limit import Amounts, Limits
+from parvis.flows.hold import Hold, Passage
 from parvis.flows.prepared import PreparedKey
-
-
-class Body(Protocol):
-    """The validated request body, in the shape of its protocol. Stories look at its texts only; engines at all."""
-
-    def texts(self) -> Iterable[str]:
-        """Every text of the caller's that the model will read."""
-
-
-class InferenceRequest(Struct, frozen=True, kw_only=True):
-    """What policy reads of a request, and the body that an engine will be given."""
-
-    request_id: str
-    operation: Operation
-    credential: str | None
-    address: str = ""
-    """Of the peer of the connection; empty when nobody knows it."""
-    model: str
-    body: Body
-    stream: bool = False
-    include_usage: bool = False
-    """The caller asked for the usage event of a stream."""
-    include_cost: bool = False
-    """And for the cost in it."""
-    choices: int = 1
-    output_tokens_max: int | None = None
-    input_bytes: int
-    """UTF-8 bytes of every text that the engine will see, injected ones included."""
-    extras: tuple[str, ...] = ()
-    """Parameters beyond OpenAI's that the caller sent."""
-    capabilities: tuple[str, ...] = ()
-    """What the model must be able to do, beyond what the operation says."""
-    prompts: int = 1
-    """Independent inputs in one request (embeddings, lists of prompts)."""
+from parvis.flows.request import InferenceRequest
 
 
 class Flow(Protocol):
@@ -89,7 +56,7 @@ class Sink(Protocol):
     async def drained(self) -> None:
         """Return when `flushed()` is true or the client has left."""
 
-    def admitted(self, hold: "Hold") -> None:
+    def admitted(self, hold: Hold) -> None:
         """The request is inside all limits; said before anything else, so that the head of an answer can tell."""
 
     @property
@@ -219,59 +186,14 @@ class Shortage(NamedTuple):
 class Throttle(Protocol):
     """Rates and requests at a time, leased in slices from their owner. Asks nobody unless a slice is nearly used up."""
 
-    async def enter(self, subjects: tuple[str, ...], most: Amounts) -> "Passage":
+    async def enter(self, subjects: tuple[str, ...], most: Amounts) -> Passage:
         """Take the most that a request can be from every rate of these subjects, or from none.
 
         Raises LimitReached, which says which limit, its state, and when it frees; Unavailable when nobody answers.
         """
 
-    def leave(self, passage: "Passage", used: Amounts) -> None:
+    def leave(self, passage: Passage, used: Amounts) -> None:
         """The request has ended: give back what it did not use, and its place. Safe to call once."""
-
-
-class RateState(NamedTuple):
-    """How one of the limits stands, as headers tell it."""
-
-    limit: int
-    remaining: int
-    reset_ms: int
-    """Until the bucket is full again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A request that is inside its rates."""
-
-    subjects: tuple[str, ...] = ()
-    most: Amounts = NO_AMOUNTS
-    entered_s: float = 0.0
-    requests: RateState | None = None
-    """The tightest of those that count requests; None where there is none."""
-    tokens: RateState | None = None
-    """The tightest of those that count tokens."""
-    gate: object = None
-    """What the request passed; the throttle's own business."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """The most that a request may be, reserved: money in every account that it touches, tokens in every rate."""
-
-    accounts: tuple[str, ...]
-    """The tenant's first, then budgets."""
-    amount: Money
-    worst: WorstCase
-    """After clipping: what the engine is told is in it."""
-    passage: Passage
-    clipped_by: str = ""
-    """The account for whose sake the answer is shorter than was asked; empty when nothing was clipped."""
-
-    @property
-    def clipped(self) -> str:
-        """How it was clipped and why, as callers read it: `max_tokens=37; budget of key`. Empty when it was not."""
-        if not self.clipped_by:
-            return ""
-        return f"max_tokens={self.worst.output_tokens_each}; {which_account(self.clipped_by)}"
 
 
 class Quota(Protocol):
@@ -330,7 +252,7 @@ class Fleet(Protocol):
         """Whether somebody of this pool takes new requests, as far as we know; they may be busy, or asleep."""
 
     def may_retry(self, ask: Ask) -> bool:
-        """After `Ending.UNAVAILABLE`: whether another replica may be asked. Spends of the budget for retries."""
+        """After one of `ask.GAVE_NOTHING`: whether another replica may be asked. Spends of the budget for retries."""
 
 
 class Journal(Protocol):

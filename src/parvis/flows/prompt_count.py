@@ -6,7 +6,8 @@ from parvis.core.errors import EngineUnavailable
 from parvis.domain.catalog.model import Model
 from parvis.domain.fleet.ask import Ask
 from parvis.domain.fleet.replica import Replica
-from parvis.flows.ports import Fleet, InferenceRequest
+from parvis.flows.ports import Fleet
+from parvis.flows.request import InferenceRequest
 
 
 class TextCounter(Protocol):

@@ -11,13 +11,13 @@ from parvis.domain.catalog.model import Model
 from parvis.domain.quota.admission import WorstCase
 from parvis.domain.quota.budget import budget_account, month_bounds_ms, month_of
 from parvis.domain.quota.limit import Amounts
-from parvis.flows.ports import Hold, InferenceRequest, Passage, Purse, Throttle
+from parvis.flows.hold import FREE, Hold
+from parvis.flows.ports import Purse, Throttle
 from parvis.flows.prepared import PreparedKey
+from parvis.flows.request import InferenceRequest
 from parvis.flows.scarcity import Asked, Scarcity
 
 ACCOUNTS_KEPT_MAX = 10_000
-FREE = Passage()
-"""Of who has no rates."""
 
 
 class LeasedQuota:

@@ -9,8 +9,9 @@ from parvis.domain.catalog.model import Model
 from parvis.domain.quota.admission import WorstCase, counted, shortened
 from parvis.domain.quota.budget import budget_of
 from parvis.domain.quota.explanation import AccountState, why_exhausted
-from parvis.flows.ports import InferenceRequest, PromptCounter, Purse, Shortage
+from parvis.flows.ports import PromptCounter, Purse, Shortage
 from parvis.flows.prepared import LimitsOf
+from parvis.flows.request import InferenceRequest
 
 CLIPS_MAX = 8
 """So often an answer is shortened while others take from the same accounts; then it is refused."""

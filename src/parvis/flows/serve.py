@@ -7,15 +7,17 @@ from parvis.core.money import ZERO
 from parvis.core.tokens import NO_TOKENS
 from parvis.domain.billing.price import charge, cost
 from parvis.domain.catalog.model import Model
-from parvis.domain.fleet.ask import Ask, Ending
+from parvis.domain.fleet.ask import Ask
 from parvis.domain.fleet.profile import PROFILES
 from parvis.domain.fleet.seat import Placement
 from parvis.flows.auto import choose_model
 from parvis.flows.caches import cache_for
 from parvis.flows.hedging import start_hedged
+from parvis.flows.hold import Hold
 from parvis.flows.permit import allow_extras, authorize, bounds
-from parvis.flows.ports import Answer, Delivery, Hold, House, InferenceRequest, Job, Sink
+from parvis.flows.ports import Answer, Delivery, House, Job, Sink
 from parvis.flows.prepared import PreparedKey
+from parvis.flows.request import InferenceRequest
 from parvis.flows.trail import Trail
 
 
@@ -66,8 +68,8 @@ async def _start(
             if request.stream and house.fleet.hedge_after_s:
                 return await start_hedged(house, sink, trail, ask, placement, partial(job_on, trail, prepared, request))
             return await house.engine.start(job_on(trail, prepared, request, placement), sink)
-        except EngineUnavailable:
-            trail.release(Ending.UNAVAILABLE)
+        except EngineUnavailable as failure:
+            trail.give_up(failure)
             if sink.left or not house.fleet.may_retry(ask):
                 raise
 

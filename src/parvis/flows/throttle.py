@@ -17,15 +17,15 @@ from parvis.domain.quota.limit import Amounts, Limits, Rate
 from parvis.domain.quota.share import PlaceShare, RateShare
 from parvis.domain.quota.slices import places_bucket, rate_bucket
 from parvis.flows.gate import Gate
+from parvis.flows.hold import FREE, Passage, RateState
 from parvis.flows.limit_texts import refusal
-from parvis.flows.ports import LimitBook, Passage, RateState
+from parvis.flows.ports import LimitBook
 from parvis.flows.rate_trade import RateSource, Trader
 
 HASTE_NS_PER_S = 1_010_000_000
 """For shares our clock runs by a hundredth too fast, so that they never melt too slowly."""
 GATES_MAX = 20_000
 _NS_PER_MS = 1_000_000
-_FREE = Passage()
 
 
 class LeasedThrottle:
@@ -59,7 +59,7 @@ class LeasedThrottle:
         if gate is None:
             gate = self._open(subjects)
         if not gate.rates and not gate.places:
-            return _FREE
+            return FREE
         now_ns = self._now_ns()
         if not gate.take(most, now_ns):
             beyond = gate.beyond(most)

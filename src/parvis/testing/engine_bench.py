@@ -15,7 +15,9 @@ from parvis.domain.catalog.model import Model
 from parvis.domain.fleet.profile import PROFILES
 from parvis.domain.fleet.replica import Replica
 from parvis.domain.metering.records import Operation
-from parvis.flows.ports import Answer, Delivery, Engine, Flow, Hold, InferenceRequest, Job
+from parvis.flows.hold import Hold
+from parvis.flows.ports import Answer, Delivery, Engine, Flow, Job
+from parvis.flows.request import InferenceRequest
 from parvis.wire.chat import EXTRAS, given, read_chat
 from parvis.wire.completion import read_completion
 from parvis.wire.embedding import read_embedding

@@ -36,12 +36,13 @@ from parvis.domain.metering.records import Operation
 from parvis.flows.fleet import LocalFleet
 from parvis.flows.ingest import Ingest
 from parvis.flows.lending import Lender
-from parvis.flows.ports import Answer, Delivery, House, InferenceRequest, Job, LimitBook, Sink, Snapshot
+from parvis.flows.ports import Answer, Delivery, House, Job, LimitBook, Sink, Snapshot
 from parvis.flows.prepared import PreparedKey, prepare
 from parvis.flows.purse import LeasedPurse
 from parvis.flows.quota import LeasedQuota
 from parvis.flows.rate_store import RateStore
 from parvis.flows.rating import Rating
+from parvis.flows.request import InferenceRequest
 from parvis.flows.scarcity import Scarcity
 from parvis.flows.serve import serve
 from parvis.flows.store import Store

@@ -10,7 +10,6 @@ with pytest.MonkeyPatch.context() as planted:
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,7 +23,8 @@ from parvis.domain.metering.records import Outcome, Settled, Started
 from parvis.domain.metering.replay import Replay
 from parvis.domain.quota.budget import LeaseAnswer, budget_account, budget_of, month_of
 from parvis.flows.gate import Ask
-from parvis.flows.ports import Delivery, Hold
+from parvis.flows.hold import Hold
+from parvis.flows.ports import Delivery
 from parvis.flows.purse import LeasedPurse
 from parvis.flows.quota import LeasedQuota
 from parvis.flows.rate_trade import Trader
@@ -182,7 +182,8 @@ def settled_in_another_month(plant: pytest.MonkeyPatch) -> None:
         accounts = tuple(
             a if b is None else budget_account(b[0], month) for a, b in zip(hold.accounts, of, strict=True)
         )
-        settle(self, replace(hold, accounts=accounts), billed, tokens)
+        elsewhere = Hold(accounts, hold.amount, hold.worst, hold.passage, hold.clipped_by)
+        settle(self, elsewhere, billed, tokens)
 
     plant.setattr(LeasedQuota, "settle", by_the_clock)
 

@@ -20,7 +20,7 @@ from parvis.adapters.store.rates import trade
 from parvis.core.errors import LimitReached
 from parvis.domain.quota.limit import Amounts, Limits, Metric, Rate, Window
 from parvis.domain.quota.slices import Limited, Returned, Slice, Trade, Unused, Want, limited
-from parvis.flows.ports import Passage
+from parvis.flows.hold import Passage
 from parvis.flows.throttle import LeasedThrottle
 from parvis.flows.virtual_time import VirtualLoop
 

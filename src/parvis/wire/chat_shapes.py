@@ -4,7 +4,6 @@ Source: OpenAI's API reference for chat completions, and what its official SDKs 
 name. Fields set to null mean "not given".
 """
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -176,26 +175,30 @@ class ChatBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     verbosity: Literal["medium"] | None = None
     modalities: list[Literal["text"]] | None = None
 
-    def texts(self) -> Iterator[str]:
+    def texts(self) -> list[str]:
         """Every text of the caller's that the model will read."""
+        texts: list[str] = []
         for message in self.messages:
-            yield from _texts(message)
+            _add_texts(texts, message)
         for tool in self.tools or ():
-            yield tool.function.description or ""
+            texts.append(tool.function.description or "")
             if tool.function.parameters is not None:
-                yield msgspec.json.encode(tool.function.parameters).decode()
+                texts.append(msgspec.json.encode(tool.function.parameters).decode())
+        return texts
 
 
-def _texts(message: Message) -> Iterator[str]:
-    if isinstance(message.content, str):
-        yield message.content
-    for part in message.content if isinstance(message.content, list) else ():
-        if isinstance(part, TextPart):
-            yield part.text
-        elif isinstance(part, RefusalPart):
-            yield part.refusal
+def _add_texts(texts: list[str], message: Message) -> None:
+    content = message.content
+    if isinstance(content, str):
+        texts.append(content)
+    elif content is not None:
+        for part in content:
+            if isinstance(part, TextPart):
+                texts.append(part.text)
+            elif isinstance(part, RefusalPart):
+                texts.append(part.refusal)
     for call in message.tool_calls or ():
-        yield call.id
-        yield call.function.arguments
-    others = (message.name, message.tool_call_id, message.reasoning_content, message.refusal)
-    yield from (text for text in others if text)
+        texts += (call.id, call.function.arguments)
+    for text in (message.name, message.tool_call_id, message.reasoning_content, message.refusal):
+        if text:
+            texts.append(text)

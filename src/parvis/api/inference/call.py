@@ -13,10 +13,13 @@ class Call:
         "chunked",
         "closes",
         "content_encoding",
+        "credential",
         "expects_continue",
+        "hosts",
         "http_1_0",
         "idempotency_key",
         "keep_alive",
+        "length",
         "method",
         "origin",
         "path",
@@ -33,6 +36,8 @@ class Call:
         self.method = ""
         self.path = ""
         self.authorization: bytes | None = None
+        self.credential: str | None = None
+        """What is in `authorization`, where it is a bearer's."""
         self.content_encoding = b""
         self.origin: bytes | None = None
         self.idempotency_key: bytes | None = None
@@ -43,13 +48,18 @@ class Call:
         """`close` is among its Connection options."""
         self.http_1_0 = False
         self.chunked = False
+        self.hosts = 0
+        """Host headers; one that is none counts twice."""
+        self.length = 0
+        """Of the body in bytes, as far as the head says it."""
         self.refusal: Failure | None = None
         """Why it could not be read as HTTP; the rest of it is unknown then."""
 
-    @property
-    def credential(self) -> str | None:
-        """The bearer credential, or None. Anything that is not ASCII cannot be a key."""
-        scheme, _, value = (self.authorization or b"").partition(b" ")
-        if scheme.lower() != b"bearer" or not value.isascii():
-            return None
-        return value.strip().decode() or None
+    def again(self, request_id: str, started_s: float, body: bytes) -> "Call":
+        """The same from the same connection, with this body. Of what a head may say only what is usual."""
+        call = Call(request_id, started_s, self.address)
+        call.method, call.path, call.hosts = self.method, self.path, self.hosts
+        call.authorization, call.credential = self.authorization, self.credential
+        call.content_encoding, call.origin = self.content_encoding, self.origin
+        call.body, call.length = body, len(body)
+        return call

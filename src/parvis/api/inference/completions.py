@@ -4,7 +4,7 @@ from parvis.api.inference.desk import Desk
 from parvis.api.inference.exchange import Exchange
 from parvis.api.inference.reading import read_body
 from parvis.domain.metering.records import Operation
-from parvis.flows.ports import InferenceRequest
+from parvis.flows.request import InferenceRequest
 from parvis.wire.chat import given
 from parvis.wire.completion import EXTRAS, read_completion
 

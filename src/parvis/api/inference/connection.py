@@ -16,20 +16,21 @@ import httptools
 from parvis.api.inference.accepting import UNSENT_BYTES_MAX, reset
 from parvis.api.inference.call import Call
 from parvis.api.inference.exchange import Exchange
+from parvis.api.inference.familiar import TRIES_MAX, FamiliarHead, familiar
+from parvis.api.inference.fields import FIELDS
 from parvis.api.inference.limits import ListenerLimits, earned_s
 from parvis.api.inference.places import Place
 from parvis.api.inference.strictness import (
     CHUNKS_MAX,
     FRAMING_BYTES_MAX,
     NOT_IN_TRAILERS,
-    closes,
-    is_host,
     is_target,
 )
 from parvis.core.errors import BadRequest, Failure, TooLarge, TooSlow, Unavailable
 
 Handler = Callable[[Exchange], Coroutine[Any, Any, None]]
 _VERSIONS = ("1.1", "1.0")
+_NEVER_S = float("inf")
 _SPENT = httptools.HttpRequestParser(object())
 """What a connection that has ended holds instead of its own."""
 
@@ -92,8 +93,9 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._held_bytes = 0
         self._headers = 0
-        self._hosts = 0
         self._chunks = 0
+        self._familiar: FamiliarHead | None = None
+        self._tries = 0
         self._url = b""
         self._refusal: Failure | None = None
         self._deaf = False
@@ -120,6 +122,24 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        if not self._knows(data):
+            self._read(data)
+        if (self._reading is not None or self._waiting or self._kept_bytes) and not self._keep():
+            self._waiting.clear()
+            self._refuse(Unavailable("Too many requests are being received. Try again shortly.", retry_after_s=1))
+
+    def _knows(self, data: bytes) -> bool:
+        """Take a whole request whose head came before, without the parser, which is between two requests."""
+        if self._familiar is None or self._reading is not None:
+            return False
+        body = self._familiar.body(data)
+        if not 0 < len(body) <= self._limits.body_bytes_max:
+            return False
+        self._tries = 0
+        self._take(self._familiar.said.again(self._listener.new_request_id(), self._listener.now(), body))
+        return True
+
+    def _read(self, data: bytes) -> None:
         begun = self._reading
         self._segment, self._idle = data, begun is None
         if not self._early:
@@ -133,9 +153,6 @@ class Connection(asyncio.Protocol):
         except TooLarge as refusal:
             self._refuse(refusal)
         self._segment = b""
-        if (self._reading is not None or self._waiting or self._kept_bytes) and not self._keep():
-            self._waiting.clear()
-            self._refuse(Unavailable("Too many requests are being received. Try again shortly.", retry_after_s=1))
 
     def eof_received(self) -> bool:
         # It is closed now; what was written may still leave, but the client cannot take its time.
@@ -184,7 +201,7 @@ class Connection(asyncio.Protocol):
         self._head_read = False
         self._body = self._early = self._url = b""
         self._first, self._idle = self._idle, False
-        self._head_bytes = self._held_bytes = self._headers = self._hosts = self._chunks = 0
+        self._head_bytes = self._held_bytes = self._headers = self._chunks = 0
         self._allow(self._limits.head_s_max)
 
     def on_url(self, url: bytes) -> None:
@@ -203,9 +220,15 @@ class Connection(asyncio.Protocol):
             if name.lower() in NOT_IN_TRAILERS:
                 self._stop(BadRequest("The trailers hold what only the head may say.", code="invalid_http"))
             return
-        keep = _KEPT.get(name.lower())
-        if keep is not None and self._reading is not None:
-            keep(self, self._reading, value)
+        field, call = FIELDS.get(name.lower()), self._reading
+        if field is None or call is None:
+            return
+        try:
+            field(call, value)
+        except BadRequest as refusal:
+            self._stop(refusal)
+        if call.length > self._limits.body_bytes_max:  # refused before the body comes
+            self._stop(self._too_large())
 
     def on_headers_complete(self) -> None:
         call = self._reading
@@ -217,7 +240,7 @@ class Connection(asyncio.Protocol):
         call.http_1_0 = version == "1.0"
         if not is_target(self._url, method):
             self._stop(BadRequest("The request target must be a path.", code="invalid_http"))
-        if self._hosts != 1 and not (call.http_1_0 and self._hosts == 0):
+        if call.hosts != 1 and not (call.http_1_0 and call.hosts == 0):
             self._stop(BadRequest("Exactly one Host header is needed, with a valid name.", code="invalid_http"))
         if not self._is_plain(method) or version not in _VERSIONS or (call.chunked and call.http_1_0):
             self._stop(BadRequest("The request is not valid HTTP/1.1.", code="invalid_http"))
@@ -251,6 +274,9 @@ class Connection(asyncio.Protocol):
         parser_goes_on = self._parser.should_keep_alive()
         call.keep_alive = parser_goes_on and not call.closes
         self._deaf = not call.keep_alive
+        if not self._early and self._tries < TRIES_MAX:
+            self._tries += 1
+            self._familiar = familiar(call, self._segment) or self._familiar
         self._take(call)
         if parser_goes_on and self._deaf:
             raise EOFError  # the parser's way to be stopped
@@ -327,7 +353,7 @@ class Connection(asyncio.Protocol):
     def _allow(self, wait_s: float) -> None:
         """The client has this long for its next step; no limit while it waits for us. First it takes what it got."""
         if not self._full:
-            self.deadline_s = self._listener.now() + wait_s if self._exchange is None else float("inf")
+            self.deadline_s = self._listener.now() + wait_s if self._exchange is None else _NEVER_S
 
     def _take(self, call: Call) -> None:
         """Answer this request in its turn."""
@@ -350,11 +376,13 @@ class Connection(asyncio.Protocol):
         self._exchange = exchange = Exchange(
             call, self._transport, self._listener.now, self._listener.is_draining, self._limits.stall_s_max
         )
-        self.deadline_s = float("inf")
+        self.deadline_s = _NEVER_S
         self._listener.begin(self, exchange)
 
     def _waits_much(self) -> bool:
         """Whether no more shall be read until some of what waits is answered."""
+        if not self._waiting:
+            return False
         if len(self._waiting) >= self._limits.pipelined_max:
             return True
         return sum(len(call.body) for call in self._waiting) >= self._limits.body_bytes_max
@@ -436,62 +464,3 @@ class Connection(asyncio.Protocol):
         call.keep_alive = False
         call.refusal = refusal.with_traceback(None)  # its frames hold us
         self._take(call)
-
-
-def _keep_authorization(connection: Connection, call: Call, value: bytes) -> None:
-    if call.authorization is not None:
-        connection._stop(BadRequest("Send one Authorization header.", code="invalid_http"))  # noqa: SLF001 - its own
-    call.authorization = value
-
-
-def _keep_content_encoding(_: Connection, call: Call, value: bytes) -> None:
-    call.content_encoding += b", " + value.lower() if call.content_encoding else value.lower()
-
-
-def _keep_connection(_: Connection, call: Call, value: bytes) -> None:
-    # The parser obeys both names, and lets keep-alive win over close in HTTP/1.0.
-    call.closes = call.closes or (value != b"keep-alive" and closes(value))
-
-
-def _keep_origin(_: Connection, call: Call, value: bytes) -> None:
-    call.origin = value
-
-
-def _keep_idempotency_key(connection: Connection, call: Call, value: bytes) -> None:
-    if call.idempotency_key is not None:
-        connection._stop(BadRequest("Send one Idempotency-Key header.", code="invalid_http"))  # noqa: SLF001 - its own
-    call.idempotency_key = value
-
-
-def _keep_transfer_encoding(connection: Connection, call: Call, value: bytes) -> None:
-    if value.lower() != b"chunked":
-        connection._stop(BadRequest("Transfer-Encoding can only be chunked.", code="invalid_http"))  # noqa: SLF001 - its own
-    call.chunked = True
-
-
-def _check_length(connection: Connection, _: Call, value: bytes) -> None:
-    """Refuse before the body comes; that the length is a number, and the only one, is the parser's to see."""
-    if value.isdigit() and int(value) > connection._limits.body_bytes_max:  # noqa: SLF001 - its own
-        connection._stop(connection._too_large())  # noqa: SLF001 - its own
-
-
-def _keep_expect(_: Connection, call: Call, value: bytes) -> None:
-    call.expects_continue = value.lower() == b"100-continue"
-
-
-def _count_host(connection: Connection, _: Call, value: bytes) -> None:
-    connection._hosts += 1 if is_host(value) else 2  # noqa: SLF001 - its own
-
-
-_KEPT: dict[bytes, Callable[[Connection, Call, bytes], None]] = {
-    b"authorization": _keep_authorization,
-    b"connection": _keep_connection,
-    b"content-encoding": _keep_content_encoding,
-    b"proxy-connection": _keep_connection,
-    b"origin": _keep_origin,
-    b"expect": _keep_expect,
-    b"host": _count_host,
-    b"idempotency-key": _keep_idempotency_key,
-    b"transfer-encoding": _keep_transfer_encoding,
-    b"content-length": _check_length,
-}

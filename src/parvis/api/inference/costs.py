@@ -1,7 +1,8 @@
 """What an answer cost, told to its caller: in the head of a whole answer; in the usage of a stream, on demand."""
 
 from parvis.core.money import Money
-from parvis.flows.ports import Delivery, InferenceRequest
+from parvis.flows.ports import Delivery
+from parvis.flows.request import InferenceRequest
 from parvis.wire.cost import with_cost
 
 

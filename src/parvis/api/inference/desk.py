@@ -7,7 +7,8 @@ from parvis.api.inference.costs import cost_text, tell_cost
 from parvis.api.inference.exchange import Exchange
 from parvis.core.errors import EngineBroke, Unavailable
 from parvis.domain.metering.records import Outcome
-from parvis.flows.ports import ClaimSource, House, InferenceRequest, Meters
+from parvis.flows.ports import ClaimSource, House, Meters
+from parvis.flows.request import InferenceRequest
 from parvis.flows.serve import serve
 
 _DONE = b"data: [DONE]\n\n"

@@ -151,7 +151,8 @@ class Listener:
         return self._kept_bytes <= self.limits.bodies_bytes_max
 
     def begin(self, connection: Connection, exchange: Exchange) -> None:
-        self._running[connection] = self._loop.create_task(self._run(connection, exchange))
+        name = exchange.call.request_id  # asyncio would make one up
+        self._running[connection] = self._loop.create_task(self._run(connection, exchange), name=name)
 
     def _greet(self, place: Place) -> asyncio.Protocol:
         return Connection(self, place) if self._tls is None else TlsSession(self, self._tls, place)

@@ -12,8 +12,10 @@ from parvis.api.inference.costs import tell_cost
 from parvis.api.inference.exchange import Exchange
 from parvis.core.errors import BadRequest
 from parvis.domain.metering.records import Outcome
+from parvis.flows.hold import Hold
 from parvis.flows.permit import authorize
-from parvis.flows.ports import ClaimSource, Delivery, Directory, Flow, Hold, House, InferenceRequest, Sink, Taken
+from parvis.flows.ports import ClaimSource, Delivery, Directory, Flow, House, Sink, Taken
+from parvis.flows.request import InferenceRequest
 from parvis.flows.serve import serve
 from parvis.wire.kept_answer import KeptAnswer, read_kept, write_kept
 

@@ -20,7 +20,7 @@ def is_host(value: bytes) -> bool:
 
 def is_target(url: bytes, method: bytes) -> bool:
     """Whether it is a path with or without a query, or the asterisk of OPTIONS (RFC 9112, 3.2)."""
-    return (url.startswith(b"/") and b"#" not in url) or (url == b"*" and method == b"OPTIONS")
+    return (url.startswith(b"/") and url.find(b"#") < 0) or (url == b"*" and method == b"OPTIONS")
 
 
 def closes(connection: bytes) -> bool:

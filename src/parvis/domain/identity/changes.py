@@ -38,8 +38,11 @@ class Sign(StrEnum):
     SAME = "same"
 
 
-OWNABLE = (Kind.TENANT, Kind.PROJECT, Kind.KEY, Kind.GRANT)
-"""What a file can own: of these, what it does not mention can be pruned where it mentions what they lie in."""
+OWNABLE = (Kind.TENANT, Kind.PROJECT, Kind.KEY, Kind.GRANT, Kind.DEPLOYMENT)
+"""What a file can own: of these, what it does not mention can be pruned where it mentions what they lie in.
+
+Deployments lie in nothing: who owns them owns all.
+"""
 _ORDER = {kind: place for place, kind in enumerate(Kind)}
 
 
@@ -93,7 +96,7 @@ def plan(present: Iterable[Sheet], wanted: Sequence[Sheet], owned: Iterable[Kind
         Change(Sign.REMOVE, sheet.kind, sheet.path, sheet.object_id)
         for sheet in here.values()
         if sheet.kind in set(owned)
-        and _place(sheet) in places
+        and (sheet.kind is Kind.DEPLOYMENT or _place(sheet) in places)
         and (sheet.kind, sheet.path) not in named
         and not _is_idle(sheet)
     ]
