@@ -67,6 +67,14 @@ def test_the_administration_changes_but_for_its_sockets(tmp_path: Path) -> None:
     )
 
 
+def test_routing_and_queue_change_but_for_the_size_of_the_index(tmp_path: Path) -> None:
+    new = "[routing]\nprefix = 0.5\nindex_mb = 8\nfrozen_s_max = 9\n[queue]\nwait_s_max = 7\n"
+    now, live, later = changes(tmp_path, "", new)
+    assert live == ("queue.wait_s_max", "routing.frozen_s_max", "routing.prefix")
+    assert later == ("routing.index_mb",)
+    assert (now.routing.prefix, now.routing.index_mb, now.queue.wait_s_max) == (0.5, 64, 7)
+
+
 def test_all_that_is_said_to_change_live_is_followed() -> None:
     """A setting of the listener is one of its limits, or of those that the gateway looks at anew."""
     names = {field.name for field in msgspec.structs.fields(Inference)}

@@ -7,10 +7,17 @@ from msgspec.structs import asdict, replace
 from parvis.settings import Settings
 
 FIXED = frozenset(
-    {"inference.listen", "inference.workers", "console.listen", "operator.listen", "operator.beyond_loopback"}
+    {
+        "inference.listen",
+        "inference.workers",
+        "console.listen",
+        "operator.listen",
+        "operator.beyond_loopback",
+        "routing.index_mb",
+    }
 )
-"""Of the sections that change live, what does not: the sockets are bound."""
-LIVE = ("inference", "console", "operator", "openid", "engines")
+"""Of the sections that change live, what does not: the sockets are bound, the index of prompts has its size."""
+LIVE = ("inference", "console", "operator", "openid", "engines", "routing", "queue")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,8 @@ def compare(now: Settings, wanted: Settings) -> Changes:
         operator=replace(wanted.operator, **_fixed(now, "operator")),
         openid=wanted.openid,
         engines=wanted.engines,
+        routing=replace(wanted.routing, **_fixed(now, "routing")),
+        queue=wanted.queue,
     )
     return Changes(settings, tuple(sorted(live)), tuple(sorted(changed - live)))
 
