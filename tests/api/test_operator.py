@@ -208,7 +208,8 @@ async def test_it_is_ready_when_something_can_be_served(
     premises.status = READY
     answer = await probe.get("/readyz")
     assert (answer.status_code, answer.json()) == (200, {"status": "ready"})
-    assert (await client.get("/v1/status")).json() == {"object": "status", **READY}
+    told = {"object": "status", **READY, "replicas": [{**REPLICA, "why_code": "", "why_facts": {}}]}
+    assert (await client.get("/v1/status")).json() == told
 
 
 @pytest.mark.parametrize(

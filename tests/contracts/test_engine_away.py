@@ -11,10 +11,11 @@ import uvloop
 
 from parvis.adapters.engines.openai_http import HttpEngine
 from parvis.adapters.engines.unreachable import sentence
-from parvis.core.errors import EngineHungUp, EngineUnavailable, KeyRefused, Misconfigured
+from parvis.core.errors import EngineUnavailable, KeyRefused, Misconfigured
 from parvis.domain.fleet.health import Life
 from parvis.domain.fleet.replica import EngineKind
 from parvis.domain.metering.records import Outcome
+from parvis.flows.ports import EngineHungUp
 from parvis.testing.engine_bench import Bench, Client
 from parvis.testing.engine_servers import fake_bench
 from parvis.testing.processes import FakeEngineProcess, fake_engine

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from parvis.core.clock import SystemClock
-from parvis.core.errors import BadRequest, EngineBroke, EngineHungUp, EngineUnavailable, Failure
+from parvis.core.errors import BadRequest, EngineBroke, EngineUnavailable, Failure
 from parvis.core.money import Money
 from parvis.core.tokens import TokenCount
 from parvis.domain.billing.price import PriceList
@@ -19,7 +19,7 @@ from parvis.domain.quota.budget import LeaseAnswer
 from parvis.domain.quota.limit import Amounts
 from parvis.flows.fleet import LocalFleet
 from parvis.flows.hold import Hold, Passage
-from parvis.flows.ports import Answer, Delivery, Flow, House, Job, Sink
+from parvis.flows.ports import Answer, Delivery, EngineHungUp, Flow, House, Job, Sink
 from parvis.flows.prepared import PreparedKey, prepare
 from parvis.flows.purse import LeasedPurse
 from parvis.flows.quota import LeasedQuota

@@ -37,7 +37,7 @@ KNOWN_AFTER_S = 1.5
 """By then every gateway knows the tenant and the keys that were made."""
 SOURCES = Path(__file__).parents[2] / "src"
 WITHOUT_SALT = {
-    "parvis/flows/caches.py": ("            return prepared.cache_salt, True\n", '            return "", True\n'),
+    "parvis/flows/caches.py": ("        return prepared.cache_salt, True\n", '        return "", True\n'),
 }
 """Every tenant's prompts are kept under the same name."""
 Level = Literal["C", "N"]

@@ -14,7 +14,6 @@
     ├── LimitReached            too many requests or tokens in too short a time; it frees by itself
     ├── Unavailable             a part that we need is away; later it may work
     │   └── EngineUnavailable   no engine took the request
-    │       ├── EngineHungUp    one took it and hung up, before a byte of an answer
     │       └── KeyRefused      one does not accept our key
     ├── EngineBroke             an engine took the request and failed
     ├── ServerBug               something that nobody foresaw
@@ -137,10 +136,6 @@ class EngineUnavailable(Unavailable):
 
     code = "engine_unavailable"
     reason = ""
-
-
-class EngineHungUp(EngineUnavailable):
-    """An engine ended the connection before anything of an answer came: it died, or this request is what breaks it."""
 
 
 class KeyRefused(EngineUnavailable):

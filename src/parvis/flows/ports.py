@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from msgspec import Struct
 
 from parvis.core.clock import Clock
+from parvis.core.errors import EngineUnavailable
 from parvis.core.money import ZERO, Money
 from parvis.core.tokens import NO_TOKENS, TokenCount
 from parvis.domain.billing.price import PriceList
@@ -25,6 +26,10 @@ from parvis.domain.quota.limit import Amounts, Limits
 from parvis.flows.hold import Hold, Passage
 from parvis.flows.prepared import PreparedKey
 from parvis.flows.request import InferenceRequest
+
+
+class EngineHungUp(EngineUnavailable):
+    """An engine ended the connection before anything of an answer came: it died, or this request is what breaks it."""
 
 
 class Flow(Protocol):

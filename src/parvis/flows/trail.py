@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable
 
-from parvis.core.errors import BadRequest, EngineHungUp, EngineUnavailable, Failure, KeyRefused, NotPermitted
+from parvis.core.errors import BadRequest, EngineUnavailable, Failure, KeyRefused, NotPermitted
 from parvis.core.money import ZERO, Money
 from parvis.domain.billing.price import PriceList, cost
 from parvis.domain.catalog.model import Model
@@ -11,7 +11,7 @@ from parvis.domain.fleet.seat import Placement
 from parvis.domain.identity.api_key import ApiKey
 from parvis.domain.metering.records import Marked, Outcome, Settled, Started
 from parvis.flows.hold import Hold
-from parvis.flows.ports import Answer, Delivery, House, Sink
+from parvis.flows.ports import Answer, Delivery, EngineHungUp, House, Sink
 from parvis.flows.request import InferenceRequest
 
 _ENDINGS = {Outcome.ENGINE_BROKE: Ending.BROKE, Outcome.REFUSED: Ending.REFUSED}

@@ -12,8 +12,9 @@ import httptools
 
 from parvis.adapters.engines.tls import engine_context, why
 from parvis.adapters.engines.unreachable import sentence
-from parvis.core.errors import EngineHungUp, EngineUnavailable, Misconfigured
+from parvis.core.errors import EngineUnavailable, Misconfigured
 from parvis.domain.fleet.replica import Replica, TlsFiles
+from parvis.flows.ports import EngineHungUp
 from parvis.wire.chunked import one_chunk
 
 IDLE_MAX = 256
