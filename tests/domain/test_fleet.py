@@ -82,6 +82,14 @@ def test_with_all_else_equal_the_least_filled_is_picked_and_the_first_of_equals(
     assert pick(seats, NONE_TRIED, LOAD_ALONE).picked == fills.index(min(fills))
 
 
+def test_of_equals_the_one_whose_cache_has_most_room_is_picked() -> None:
+    seats = [Seat(replica(number)) for number in range(3)]
+    seats[0].read, seats[1].read, seats[2].read = 7, 3, 5
+    assert pick(seats, NONE_TRIED, Weights()).picked == 1
+    seats[1].in_flight = 1
+    assert pick(seats, NONE_TRIED, Weights()).picked == 2
+
+
 @given(pools(sound=True), st.integers(1, 20), depths, st.floats(1, 3))
 def test_affinity_never_outweighs_a_load_beyond_its_bound(
     seats: list[Seat], blocks: int, found: dict[int, int], bound: float

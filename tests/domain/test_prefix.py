@@ -76,8 +76,9 @@ def test_a_prompt_has_few_blocks_however_long_it_is(chars: int) -> None:
 
 def test_the_index_knows_who_had_how_much() -> None:
     index, blocks = PrefixIndex(1 << 16), blocks_of([long_text(1, 4_000)], 1)
-    index.note(blocks, 1)
-    index.note(blocks[:3], 2)
+    assert index.note(blocks, 1) == len(blocks)
+    assert index.note(blocks[:3], 2) == 3
+    assert index.note(blocks, 1) == 0
     assert index.find(blocks) == {1: len(blocks), 2: 3}
     assert index.find(blocks_of([long_text(2, 4_000)], 1)) == {}
 

@@ -32,6 +32,8 @@ ATTEMPTS_MAX = 3
 """Replicas tried for one request, all before its first byte."""
 DROPS_MAX = 2
 """After so many of them hung up on it, no other one is tried: perhaps it is what kills them."""
+READ_MAX = 1 << 15
+"""Blocks of one seat, after which those of all count for half: what was read long ago has left its cache."""
 NUMBERS = (1 << 16) - 1
 """Of replicas in the index: after so many others one comes back, and what is left of the old one is long gone."""
 NOTHING_FOUND: Mapping[int, int] = {}
@@ -240,7 +242,10 @@ class LocalFleet:
         if not seat.number:
             self._numbers = self._numbers % NUMBERS + 1
             seat.number = self._numbers
-        self._index.note(prefix, seat.number)
+        seat.read += self._index.note(prefix, seat.number)
+        if seat.read > READ_MAX:
+            for one in self._seats.values():
+                one.read >>= 1
 
     def first_byte(self, placement: Placement) -> None:
         """See the port."""

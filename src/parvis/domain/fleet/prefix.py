@@ -129,13 +129,15 @@ class PrefixIndex:
                 had >>= 16
         return found
 
-    def note(self, blocks: Sequence[int], replica: int) -> None:
-        """This replica has read all of these."""
+    def note(self, blocks: Sequence[int], replica: int) -> int:
+        """This replica has read all of these; of how many that was not known."""
+        new = 0
         for block in blocks:
             at = self._entry(block)
             if at < 0:
                 at = self._make_room(block)
-            self._remember(at, replica)
+            new += self._remember(at, replica)
+        return new
 
     def _entry(self, block: int) -> int:
         """Where the entry of a block begins; -1 if it is not known."""
@@ -163,9 +165,10 @@ class PrefixIndex:
             self._era = self._era % (_ERA - 1) + 1  # never 0: that is an entry that was never written
         return victim
 
-    def _remember(self, at: int, replica: int) -> None:
+    def _remember(self, at: int, replica: int) -> bool:
         facts = self._table[at + 1]
         last, before, third = facts & _NUMBER, facts >> 16 & _NUMBER, facts >> 32 & _NUMBER
+        new = replica not in (last, before, third)
         if last != replica:
             if before != replica:
                 third = before
@@ -173,3 +176,4 @@ class PrefixIndex:
         fresh = ((self._era << 16 | third) << 16 | before) << 16 | last
         if fresh != facts:
             self._table[at + 1] = fresh
+        return new

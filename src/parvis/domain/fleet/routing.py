@@ -193,7 +193,7 @@ def pick(seats: Sequence[Seat], tried: frozenset[str], weights: Weights, known: 
         latency = ALIKE * field.fastest_ms / seat.first_byte_ms if slower else 1.0
         total = for_load * load + for_prefix * prefix + for_latency * latency + seat.merit
         marks += (load, prefix, latency, total)
-        if total > best:
+        if total > best or (total == best and seat.read < seats[picked].read):
             picked, best = at, total
     return Choice(picked, marks, shut)
 

@@ -24,6 +24,7 @@ class Seat:
         "open",
         "pace",
         "probing",
+        "read",
         "replica",
         "room",
         "said",
@@ -38,6 +39,8 @@ class Seat:
         """What its weight and cost come to beside its pool. See `routing.compare`."""
         self.number = 0
         """Its name in the `PrefixIndex`; with another one, what it had is forgotten. 0: it has read nothing."""
+        self.read = 0
+        """Blocks of prompts that were new to it, of late: how full its cache is, beside the others'."""
         self.in_flight = 0
         """Requests of this gateway on it."""
         self.most = 0
