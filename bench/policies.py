@@ -1,6 +1,7 @@
 """Which replica takes a request: our policy beside others, on the same recorded conversations in the same run.
 
-    make bench-policies                                        # all of it, some twelve minutes
+    make bench-policies                                        # all of it, some twenty-five minutes
+    make bench-policies ARGS="--rounds 1"                      # the same in half the time
     make bench-policies ARGS="--only simulated"                # a minute
     make bench-policies ARGS="--only fakes --seconds 20 --out /tmp/trial"
 
