@@ -181,3 +181,20 @@ def test_late_ones_are_sent_away_in_their_order() -> None:
     assert queue.overdue(31.0) == [first]
     assert queue.overdue(40.0) == [second]
     assert queue.due_s is None
+
+
+def test_who_cannot_go_for_a_while_saves_up_no_turns() -> None:
+    queue = FairQueue(Bounds())
+    held = joined(queue, "quiet", 100)
+    for _ in range(5):
+        other = joined(queue, "noisy", 100)
+        assert queue.turn({held}) is other
+        queue.take(other)
+    tenants = []
+    for tenant_id in ("quiet", "noisy") * 3:
+        joined(queue, tenant_id, 100)
+    queue.leave(held)
+    while (ticket := queue.turn()) is not None:
+        queue.take(ticket)
+        tenants.append(ticket.ask.tenant_id)
+    assert tenants.index("noisy") <= 2

@@ -119,6 +119,7 @@ class _Class:
                 continue
             head = next((ticket for ticket in line.tickets if ticket not in passed), None)
             if head is None:
+                line.tag = max(line.tag, self.now)  # who cannot go now saves up no turns meanwhile
                 continue
             if best is None or line.tag < best_tag or head.number < best.number:
                 best, best_tag = head, line.tag
