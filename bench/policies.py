@@ -1,6 +1,6 @@
 """Which replica takes a request: our policy beside others, on the same recorded conversations in the same run.
 
-    make bench-policies                                        # all of it, some twenty-five minutes
+    make bench-policies                                        # all of it, some forty minutes
     make bench-policies ARGS="--rounds 1"                      # the same in half the time
     make bench-policies ARGS="--only simulated"                # a minute
     make bench-policies ARGS="--only fakes --seconds 20 --out /tmp/trial"
@@ -226,6 +226,9 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Compare ways to choose a replica.")
     parser.add_argument("--only", type=lambda text: tuple(text.split(",")), default=PARTS, help=f"of {','.join(PARTS)}")
     parser.add_argument("--seconds", type=float, default=60.0, help="of recorded traffic, for each policy")
+    parser.add_argument(
+        "--llama-seconds", type=float, default=150.0, help="the same before llama.cpp, which is asked more seldom"
+    )
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--name", default=f"{today}-policies", help="of the file with the raw rows")
@@ -249,7 +252,8 @@ def main() -> int:
             figures = f"{row['hit_rate']:.1%} cached, {row['mean_ms']} ms, {row['failed']} failed"
             say(f"{row['stage']}, {row['policy']}: {figures}")
 
-    keep({"kind": "conditions", **conditions(), "seed": asked.seed, "seconds": asked.seconds})
+    lengths = {"seconds": asked.seconds, "seconds before llama.cpp": asked.llama_seconds}
+    keep({"kind": "conditions", **conditions(), "seed": asked.seed, **lengths})
     if "simulated" in asked.only:
         simulated(asked.seed, asked.seconds, keep)
     if {"fakes", "llama"} & set(asked.only):
@@ -258,7 +262,7 @@ def main() -> int:
         calls = fakes_traffic(asked.seed, asked.seconds)
         measured(Stage("fakes", "vllm", "chat", calls, started_fakes, "chat"), keep, asked.rounds)
     if "llama" in asked.only:
-        calls = llama_traffic(asked.seed, asked.seconds)
+        calls = llama_traffic(asked.seed, asked.llama_seconds)
         measured(Stage("llama", "llama.cpp", "chat", calls, llama_servers, "chat", PEER_KEY), keep, asked.rounds)
     page = policies_page.write(rows, (asked.out or policies_page.FOLDER) / "policies.md")
     print(page.read_text())
