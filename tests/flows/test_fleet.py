@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -235,9 +236,9 @@ def test_who_serves_alone_needs_no_home(gateways: int, spread: int) -> None:
     for number in range(40):
         probe = fleet(replica("a"), replica("b"))
         text = f"{number} " * 400
-        at_home.setdefault(name_of(placed(probe, Ask("e", "t", texts=lambda text=text: (text,)))), []).append(text)  # type: ignore[misc]
+        at_home.setdefault(name_of(placed(probe, Ask("e", "t", texts=partial(tuple, [text])))), []).append(text)
     texts = max(at_home.values(), key=len)[:2]
-    names = {name_of(placed(known, Ask("e", "t", texts=lambda text=text: (text,)))) for text in texts}  # type: ignore[misc]
+    names = {name_of(placed(known, Ask("e", "t", texts=partial(tuple, [text])))) for text in texts}
     assert len(names) == spread
 
 
