@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from parvis.core.errors import BadRequest
 from parvis.core.money import PICO_PER_EURO, ZERO, Money
+from parvis.core.quantities import Quantities
 from parvis.core.tokens import TokenCount
 from parvis.domain.billing.price import (
     PriceList,
-    Quantities,
     batch_prices,
     charge,
     cost,

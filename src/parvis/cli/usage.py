@@ -9,6 +9,7 @@ from parvis.cli.operator_api import operator_api
 from parvis.cli.output import bar, output_option, print_csv, print_table, print_value
 
 _CLASSES = ("input", "cached", "output", "reasoning")
+_UNITS = ("audio_minutes", "documents", "images")
 
 
 _GROUPS = "tenant,project,user,tag,key,model,day"
@@ -49,30 +50,43 @@ def export(
 
 def _print_csv(report: dict[str, Any]) -> None:
     groups = list(report["data"][0]["group"]) if report["data"] else []
-    header = [*groups, "requests", *_CLASSES, "billed_pico_euro", "written_off_pico_euro", "estimated_requests"]
+    header = [
+        *groups,
+        "requests",
+        *_CLASSES,
+        "billed_pico_euro",
+        "written_off_pico_euro",
+        "estimated_requests",
+        *_UNITS,
+    ]
     print_csv(header, [_numbers(row) for row in report["data"]])
 
 
 def _numbers(row: dict[str, Any]) -> list[object]:
     tokens = [row["tokens"][name] for name in _CLASSES]
     money = [row[name]["pico_euro"] for name in ("billed", "written_off")]
-    return [*row["group"].values(), row["requests"], *tokens, *money, row["estimated_requests"]]
+    return [*row["group"].values(), row["requests"], *tokens, *money, row["estimated_requests"], *row["units"].values()]
 
 
 def _print_table(report: dict[str, Any]) -> None:
     total = report["total"]
     groups = list(report["data"][0]["group"]) if report["data"] else []
     whole = total["billed"]["pico_euro"]
-    numbers = ["requests", *_CLASSES, "cost"]
-    rows = [[*row["group"].values(), *_cells(row), bar(row["billed"]["pico_euro"], whole)] for row in report["data"]]
+    units = [name for name in _UNITS if total["units"][name]]
+    numbers = ["requests", *_CLASSES, *(name.replace("_", " ") for name in units), "cost"]
+    rows = [
+        [*row["group"].values(), *_cells(row, units), bar(row["billed"]["pico_euro"], whole)] for row in report["data"]
+    ]
     if groups:
-        rows.append(["total", *[""] * (len(groups) - 1), *_cells(total), ""])
-    print_table([*groups, *numbers, "share"], rows or [[*_cells(total), ""]], right=numbers)
+        rows.append(["total", *[""] * (len(groups) - 1), *_cells(total, units), ""])
+    print_table([*groups, *numbers, "share"], rows or [[*_cells(total, units), ""]], right=numbers)
     if total["written_off"]["pico_euro"]:
         click.echo(f"Written off, and billed to nobody: {total['written_off']['text']}")
     if total["estimated_requests"]:
         click.echo(f"Counted by estimate, not by the engine: {total['estimated_requests']} requests")
 
 
-def _cells(row: dict[str, Any]) -> list[object]:
-    return [row["requests"], *(row["tokens"][name] for name in _CLASSES), row["billed"]["text"]]
+def _cells(row: dict[str, Any], units: list[str]) -> list[object]:
+    """Units that nobody used have no column."""
+    tokens = (row["tokens"][name] for name in _CLASSES)
+    return [row["requests"], *tokens, *(row["units"][name] for name in units), row["billed"]["text"]]

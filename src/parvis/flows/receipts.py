@@ -120,6 +120,7 @@ def row_of(record: UsageRecord, prices: Prices) -> ReceiptRow:
         prices=prices_of(prices, started.price_version, started.model_id),
         billed=Money(settled.billed_pico_euro),
         written_off=Money(settled.written_off_pico_euro),
+        quantities=settled.quantities,
     )
 
 

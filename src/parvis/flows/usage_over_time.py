@@ -11,6 +11,8 @@ from parvis.flows.store import CatalogueStore, UsageStore
 
 COMPLETIONS = (Operation.CHAT, Operation.COMPLETION)
 EMBEDDINGS = (Operation.EMBEDDING,)
+TRANSCRIPTIONS = (Operation.TRANSCRIPTION, Operation.TRANSLATION)
+SPEECHES = (Operation.SPEECH,)
 ROWS_MAX = 300_000
 """Requests that are read one by one for a page. It ends after the bucket in which there are so many."""
 RESULT_ROWS = 30

@@ -12,6 +12,8 @@ class KeptAnswer(Struct, frozen=True, array_like=True):
     stream: bool
     body: bytes
     """The whole answer; of a stream, its events without `[DONE]`."""
+    content_type: bytes = b""
+    """Of what is no JSON."""
 
 
 write_kept = msgspec.msgpack.Encoder().encode

@@ -19,7 +19,7 @@ from parvis.adapters.invoices.texts import (
 )
 from parvis.domain.billing.invoice import Invoice, InvoiceKind
 from parvis.domain.billing.party import Party
-from parvis.domain.billing.statement import LineKind, StatementLine, total_of
+from parvis.domain.billing.statement import UNIT_KINDS, LineKind, StatementLine, total_of
 
 FONT = "Source Sans Pro"
 FILES = {"": "SourceSansPro-Regular.ttf", "B": "SourceSansPro-Semibold.ttf"}
@@ -184,9 +184,15 @@ class InvoicePage(FPDF):
         quantity = price = ""
         if line.kind not in (LineKind.WRITTEN_OFF, LineKind.CORRECTION):
             quantity = whole_text(line.quantity, self._language)
-            price = exact_text(line.pico_euro_each * MILLION, self._language)
+            price = self._price(line)
         detail = line_detail(line, self._invoice.month, self._language)
         return Cells(line_name(line, self._words), detail, quantity, price, cents_text(cents, self._language))
+
+    def _price(self, line: StatementLine) -> str:
+        """Of a million tokens, as the head of the column says; of another unit with a word that says so."""
+        if line.kind in UNIT_KINDS:
+            return f"{exact_text(line.pico_euro_each, self._language)} {self._words['price_each']}"
+        return exact_text(line.pico_euro_each * MILLION, self._language)
 
     def _across(self, texts: Sequence[str], height_mm: float) -> None:
         for number, (text, width) in enumerate(zip(texts, WIDTHS_MM, strict=True)):

@@ -17,12 +17,13 @@ from parvis.adapters.store.ledger_tables import unbookable
 from parvis.adapters.store.tables import rollups, usage
 from parvis.core.errors import Conflict, Failure, NotFound
 from parvis.core.money import Money
+from parvis.core.quantities import Units, units_of
 from parvis.domain.billing.transfer import Transfer, TransferKind
 from parvis.domain.metering.records import UsageRecord
 from parvis.domain.metering.totals import day_of
 from parvis.domain.quota.budget import budget_of, month_bounds_ms
 
-SUMS = ("requests", "input", "cached", "output", "reasoning", "estimated", "billed", "written_off")
+SUMS = ("requests", "input", "cached", "output", "reasoning", *Units._fields, "estimated", "billed", "written_off")
 """The columns of a roll-up that are sums over its requests."""
 KEY = ("tenant_id", "day", "key_id", "model_id")
 """What a roll-up is about."""
@@ -32,6 +33,7 @@ _USAGE = (
     *("price_version", "held", "streamed", "started_unix_ms", "day", "outcome"),
     *("input", "cached", "output", "reasoning", "estimated", "billed", "written_off", "first_byte_ms", "total_ms"),
     *("project_id", "owner_id", "budgets", "quarantined", "booking"),
+    *("audio_ms", *Units._fields),
 )
 _NOTHING = (0,) * len(SUMS)
 _AMOUNTS = 2
@@ -153,6 +155,8 @@ def _values(record: UsageRecord, incarnation: str, number: int) -> tuple[Any, ..
         _words(started.budgets),
         settled.quarantined,
         number,
+        0 if settled.quantities is None else settled.quantities.audio_ms,
+        *units_of(settled.quantities),
     )
 
 
@@ -167,8 +171,8 @@ def _roll_up(connection: Connection, records: Sequence[UsageRecord]) -> None:
     added: dict[tuple[Any, ...], list[int]] = {}
     for started, settled in records:
         key = (started.tenant_id, day_of(started.started_unix_ms), started.key_id, started.model_id)
-        amounts = settled.billed_pico_euro, settled.written_off_pico_euro
-        added[key] = _add(added.get(key, _NOTHING), (1, *settled.tokens, int(settled.estimated), *amounts))
+        amounts, units = (settled.billed_pico_euro, settled.written_off_pico_euro), units_of(settled.quantities)
+        added[key] = _add(added.get(key, _NOTHING), (1, *settled.tokens, *units, int(settled.estimated), *amounts))
     held = _rollups(connection, sorted(added))
     grown = ((*key, *_add(sums, held.get(key, _NOTHING))) for key, sums in sorted(added.items()))
     replace(connection, rollups, KEY, SUMS, [(*row[:-_AMOUNTS], *map(str, row[-_AMOUNTS:])) for row in grown])

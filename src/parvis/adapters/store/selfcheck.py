@@ -13,10 +13,11 @@ from parvis.adapters.store.ingest import KEY, SUMS
 from parvis.adapters.store.ledger_tables import unbookable
 from parvis.adapters.store.selfcheck_budgets import leased_wrong, spent_wrong
 from parvis.adapters.store.tables import accounts, incarnations, rollups, transfers, usage
-from parvis.adapters.store.usage import rows_as_rollups, summed
+from parvis.adapters.store.usage import quantities_of, rows_as_rollups, summed
+from parvis.core.errors import BadRequest
 from parvis.core.money import Money
 from parvis.core.tokens import TokenCount
-from parvis.domain.billing.price import PriceList, cost, price_in_force
+from parvis.domain.billing.price import PriceList, price_in_force, whole_cost
 from parvis.domain.billing.transfer import TransferKind
 
 ROWS_AT_ONCE = 1000
@@ -101,7 +102,7 @@ def _wrong(row: Row[Any], lists: list[PriceList]) -> Iterator[str]:
     prices = price_in_force(lists, row.model_id, row.started_unix_ms)
     if prices is None:
         yield f"there are no prices '{row.price_version}' for model '{row.model_id}' at its time"
-    elif due != cost(TokenCount(row.input, row.cached, row.output, row.reasoning), prices).pico_euro:
+    elif due != _due(row, prices):
         yield f"billed and written off are {Money(due)} together, which its tokens do not cost"
     if row.billed > row.held:
         yield f"billed {Money(row.billed)}, of which only {Money(row.held)} was held"
@@ -109,6 +110,15 @@ def _wrong(row: Row[Any], lists: list[PriceList]) -> Iterator[str]:
         yield f"billed {Money(row.billed)}, transferred {Money(row.settled or 0)}"
     if row.written_off != (row.lost or 0):
         yield f"written off {Money(row.written_off)}, transferred {Money(row.lost or 0)}"
+
+
+def _due(row: Row[Any], prices: PriceList) -> int | None:
+    """What it costs; None for what the list does not sell."""
+    tokens = TokenCount(row.input, row.cached, row.output, row.reasoning)
+    try:
+        return whole_cost(tokens, quantities_of(row), prices).pico_euro
+    except BadRequest:
+        return None
 
 
 def _rollups_wrong(connection: Connection) -> Iterator[str]:

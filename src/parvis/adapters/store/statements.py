@@ -14,6 +14,7 @@ from parvis.adapters.store.statement_tables import parties, statements
 from parvis.adapters.store.tables import transfers, usage
 from parvis.core.errors import Conflict
 from parvis.core.money import ZERO, Money
+from parvis.core.quantities import Units
 from parvis.core.tokens import TokenCount
 from parvis.domain.billing.invoice import InvoiceKind
 from parvis.domain.billing.issued import Moved, Refunded, Span, Statement
@@ -22,6 +23,7 @@ from parvis.domain.billing.transfer import TransferKind, tenant_account, tenant_
 
 _EPOCH = date(1970, 1, 1)
 _TOKENS = TokenCount._fields
+_COUNTS = (*_TOKENS, *Units._fields)
 _KEY = ("tenant_id", "model_id", "price_version")
 _COLUMNS = [statements.c[name] for name in Statement._fields]
 
@@ -97,22 +99,23 @@ def _parts(span: Span) -> Iterator[ColumnElement[bool]]:
 
 def _usage_sums(connection: Connection, span: Span) -> list[UsageSum]:
     """Days are added up to months here: a month is none of SQL that both databases have."""
-    found: defaultdict[tuple[str, str, str, int], list[Any]] = defaultdict(lambda: [0, [0] * len(_TOKENS), ZERO, ZERO])
+    found: defaultdict[tuple[str, str, str, int], list[Any]] = defaultdict(lambda: [0, [0] * len(_COUNTS), ZERO, ZERO])
     for part in _parts(span):
         for row in connection.execute(_grouped(part)):
             total = found[row.tenant_id, row.model_id, row.price_version, _month(row.day)]
             total[0] += int(row.requests)
-            total[1] = [held + int(getattr(row, name)) for held, name in zip(total[1], _TOKENS, strict=True)]
+            total[1] = [held + int(getattr(row, name)) for held, name in zip(total[1], _COUNTS, strict=True)]
             total[2] += Money(row.billed)
             total[3] += Money(row.written_off)
     return sorted(
-        UsageSum(*key, count, TokenCount(*counts), *amounts) for key, (count, counts, *amounts) in found.items()
+        UsageSum(*key, count, TokenCount(*counts[: len(_TOKENS)]), billed, off, Units(*counts[len(_TOKENS) :]))
+        for key, (count, counts, billed, off) in found.items()
     )
 
 
 def _grouped(part: ColumnElement[bool]) -> Any:
     key = [usage.c[name] for name in (*_KEY, "day")]
-    counts = [func.sum(usage.c[name]).label(name) for name in _TOKENS]
+    counts = [func.sum(usage.c[name]).label(name) for name in _COUNTS]
     amounts = [ExactSum(usage.c[name]).label(name) for name in ("billed", "written_off")]
     return select(*key, func.count().label("requests"), *counts, *amounts).where(part).group_by(*key)
 

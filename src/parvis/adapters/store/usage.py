@@ -12,6 +12,7 @@ from parvis.adapters.store.ingest import KEY, SUMS
 from parvis.adapters.store.tables import rollups, usage
 from parvis.core.errors import BadRequest
 from parvis.core.money import Money
+from parvis.core.quantities import Quantities, Units
 from parvis.core.tokens import TokenCount
 from parvis.domain.metering.records import Operation, Outcome, Settled, Started, UsageRecord
 from parvis.domain.metering.totals import DAY_MS, GroupBy, UsagePage, UsageTotal, day_of, day_text
@@ -154,14 +155,15 @@ def total_of(row: Row[Any], group_by: tuple[GroupBy, ...]) -> UsageTotal:
 
 def totalled(row: Sequence[Any], groups: int) -> UsageTotal:
     """A row of `summed`: as many columns of groups, then the sums."""
-    requests, *tokens, estimated, billed, written_off = (int(value or 0) for value in row[groups:])
+    requests, *counts, estimated, billed, written_off = (int(value or 0) for value in row[groups:])
     return UsageTotal(
         tuple(row[:groups]),
         requests,
-        TokenCount(*tokens),
+        TokenCount(*counts[: len(TokenCount._fields)]),
         Money(billed),
         Money(written_off),
         estimated_requests=estimated,
+        units=Units(*counts[len(TokenCount._fields) :]),
     )
 
 
@@ -212,8 +214,15 @@ def record_of(row: Row[Any]) -> UsageRecord:
             row.first_byte_ms,
             row.total_ms,
             row.quarantined,
+            quantities_of(row),
         ),
     )
+
+
+def quantities_of(row: Row[Any]) -> Quantities | None:
+    """What a request used beside tokens; None where that is nothing."""
+    quantities = Quantities(row.audio_ms, row.documents, row.images)
+    return quantities if any(quantities) else None
 
 
 def _write_cursor(record: UsageRecord) -> str:

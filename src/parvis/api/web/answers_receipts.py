@@ -2,7 +2,9 @@
 
 from typing import Literal
 
-from parvis.api.web.answers import Shape
+from msgspec import UNSET, UnsetType
+
+from parvis.api.web.answers import Quantities, Shape
 from parvis.domain.metering.records import Operation, Outcome
 
 
@@ -44,8 +46,19 @@ class FourCounts(Shape):
     reasoning: int
 
 
+class UnitPrices(Shape):
+    """Whole pico-euro a unit, as texts; `0` of what is not sold."""
+
+    audio_pico_euro_per_minute: str
+    rerank_pico_euro_per_document: str
+    image_pico_euro_each: str
+
+
 class ReceiptRow(Shape):
-    """One request as it was booked. Prices are micro-euro for a million tokens, which is pico-euro for one."""
+    """One request as it was booked. Prices are micro-euro for a million tokens, which is pico-euro for one.
+
+    `quantities` and their prices are there where something was used beside tokens.
+    """
 
     request_id: str
     tenant_id: str
@@ -62,6 +75,8 @@ class ReceiptRow(Shape):
     microeuro_per_mtoken: FourCounts
     billed_pico_euro: str
     written_off_pico_euro: str
+    quantities: Quantities | UnsetType = UNSET
+    pico_euro_per_unit: UnitPrices | UnsetType = UNSET
 
 
 class ReceiptProof(Shape):

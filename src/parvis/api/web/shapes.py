@@ -53,6 +53,7 @@ def total_shape(total: UsageTotal, group_by: Sequence[GroupBy]) -> Json:
         "requests": total.requests,
         "estimated_requests": total.estimated_requests,
         "tokens": token_shape(total.tokens),
+        "units": total.units._asdict(),
         "billed": money_shape(total.billed),
         "written_off": money_shape(total.written_off),
     }
@@ -73,6 +74,7 @@ def record_shape(record: UsageRecord) -> Json:
         "started_unix_ms": started.started_unix_ms,
         "outcome": settled.outcome,
         "tokens": token_shape(settled.tokens),
+        "quantities": None if settled.quantities is None else settled.quantities._asdict(),
         "estimated": settled.estimated,
         "price_version": started.price_version,
         "billed": money_shape(Money(settled.billed_pico_euro)),

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from parvis.core.errors import BadRequest
 from parvis.core.money import ZERO, Money
+from parvis.core.quantities import Quantities, Units
 from parvis.core.tokens import TokenCount
 
 HALF = -1
 """Stands for a batch price that nobody said, while a list is made: half of the price of its class."""
-MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +84,17 @@ def cost(tokens: TokenCount, prices: PriceList) -> Money:
     )
 
 
-class Quantities(NamedTuple):
-    """What is not counted in tokens."""
-
-    audio_ms: int = 0
-    documents: int = 0
-    images: int = 0
-
-
 def cost_of(quantities: Quantities, prices: PriceList) -> Money:
     """The price of these, each by its unit; of audio, every started minute. Raises BadRequest for what is not sold."""
-    minutes = -(-quantities.audio_ms // MINUTE_MS)
+    return cost_of_units(quantities.units, prices)
+
+
+def cost_of_units(units: Units, prices: PriceList) -> Money:
+    """The same, of what is billed. Raises BadRequest for what is not sold."""
     return Money(
-        minutes * _sold(minutes, prices.audio_pico_euro_per_minute, "audio")
-        + quantities.documents * _sold(quantities.documents, prices.rerank_pico_euro_per_document, "rerank")
-        + quantities.images * _sold(quantities.images, prices.image_pico_euro_each, "images")
+        units.audio_minutes * _sold(units.audio_minutes, prices.audio_pico_euro_per_minute, "audio")
+        + units.documents * _sold(units.documents, prices.rerank_pico_euro_per_document, "rerank")
+        + units.images * _sold(units.images, prices.image_pico_euro_each, "images")
     )
 
 
@@ -117,6 +113,17 @@ def cost_max(input_tokens_max: int, output_tokens_max: int, prices: PriceList) -
     dearest_input = max(prices.input_microeuro_per_mtoken, prices.cached_microeuro_per_mtoken)
     dearest_output = max(prices.output_microeuro_per_mtoken, prices.reasoning_microeuro_per_mtoken)
     return Money(input_tokens_max * dearest_input + output_tokens_max * dearest_output)
+
+
+def whole_max(input_tokens_max: int, output_tokens_max: int, quantities: Quantities | None, prices: PriceList) -> Money:
+    """The same with what is used beside tokens. Raises BadRequest for what is not sold."""
+    tokens = cost_max(input_tokens_max, output_tokens_max, prices)
+    return tokens if quantities is None else tokens + cost_of(quantities, prices)
+
+
+def whole_cost(tokens: TokenCount, quantities: Quantities | None, prices: PriceList) -> Money:
+    """What a request costs. Raises BadRequest for what is not sold."""
+    return cost(tokens, prices) if quantities is None else cost(tokens, prices) + cost_of(quantities, prices)
 
 
 class Charge(NamedTuple):

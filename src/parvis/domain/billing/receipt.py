@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from parvis.core.money import Money
+from parvis.core.quantities import Quantities
 from parvis.core.tokens import TokenCount
-from parvis.domain.billing.price import PriceList, cost
+from parvis.domain.billing.price import UNIT_PRICES, PriceList, whole_cost
 
 Facts = dict[str, Any]
 SALT_BYTES = 16
@@ -29,12 +30,16 @@ class ReceiptRow:
     prices: PriceList
     billed: Money
     written_off: Money
+    quantities: Quantities | None = None
 
 
 def facts_of(row: ReceiptRow) -> Facts:
-    """The row as JSON. Amounts are texts: they may be beyond what a reader of JSON keeps exact."""
+    """The row as JSON. Amounts are texts: they may be beyond what a reader of JSON keeps exact.
+
+    Of what was used beside tokens it speaks where there is any: all other rows stay as they were always spelt.
+    """
     prices = row.prices
-    return {
+    facts: Facts = {
         "request_id": row.request_id,
         "tenant_id": row.tenant_id,
         "key_id": row.key_id,
@@ -56,6 +61,10 @@ def facts_of(row: ReceiptRow) -> Facts:
         "billed_pico_euro": str(row.billed.pico_euro),
         "written_off_pico_euro": str(row.written_off.pico_euro),
     }
+    if row.quantities is not None:
+        facts["quantities"] = row.quantities._asdict()
+        facts["pico_euro_per_unit"] = {name: str(getattr(prices, name) or 0) for name in UNIT_PRICES}
+    return facts
 
 
 def salted(salt: bytes, spelt: bytes) -> bytes:
@@ -64,11 +73,14 @@ def salted(salt: bytes, spelt: bytes) -> bytes:
 
 
 def amounts_due(facts: Facts) -> tuple[Money, Money]:
-    """What the tokens cost at the prices, and what was billed and written off together; equal on an honest receipt.
+    """What it all costs at the prices, and what was billed and written off together; equal on an honest receipt.
 
     Raises KeyError, TypeError or ValueError for facts that are none of a receipt.
     """
     named = {f"{name}_microeuro_per_mtoken": price for name, price in facts["microeuro_per_mtoken"].items()}
+    if "quantities" in facts:
+        named |= {name: int(facts["pico_euro_per_unit"][name]) for name in UNIT_PRICES}
     prices = PriceList(facts["price_version"], facts["model"], 0, **named)
+    due = whole_cost(TokenCount(**facts["tokens"]), Quantities(**facts.get("quantities", {})), prices)
     booked = int(facts["billed_pico_euro"]) + int(facts["written_off_pico_euro"])
-    return cost(TokenCount(**facts["tokens"]), prices), Money(booked)
+    return due, Money(booked)

@@ -9,21 +9,30 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from parvis.core.money import ZERO, Money
+from parvis.core.quantities import NO_UNITS, Units
 from parvis.core.tokens import TokenCount
-from parvis.domain.billing.price import PriceList, cost
+from parvis.domain.billing.price import PriceList, cost, cost_of_units
 
 
 class LineKind(StrEnum):
-    """What a line is about: a class of tokens, or money alone."""
+    """What a line is about: a class of tokens, another unit, or money alone."""
 
     INPUT = "input"
     CACHED = "cached"
     OUTPUT = "output"
     REASONING = "reasoning"
+    AUDIO_MINUTES = "audio_minutes"
+    """Started ones."""
+    DOCUMENTS = "documents"
+    IMAGES = "images"
     WRITTEN_OFF = "written_off"
     """Was delivered and is not charged; below zero."""
     CORRECTION = "correction"
     """Given back by hand; on credit notes only."""
+
+
+UNIT_KINDS = frozenset({LineKind.AUDIO_MINUTES, LineKind.DOCUMENTS, LineKind.IMAGES})
+"""Lines that are priced by the piece, not by the million tokens."""
 
 
 class UsageSum(NamedTuple):
@@ -38,6 +47,7 @@ class UsageSum(NamedTuple):
     tokens: TokenCount
     billed: Money
     written_off: Money
+    units: Units = NO_UNITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,7 @@ class StatementLine:
     month: int
     """When it was used. Before the statement's own month: booked after that one was closed."""
     quantity: int
-    """Tokens, or 1."""
+    """Tokens, other units, or 1."""
     pico_euro_each: int
     amount: Money
     note: str = ""
@@ -68,7 +78,7 @@ def lines_of(sums: Iterable[UsageSum], prices: dict[tuple[str, str], PriceList])
 
 
 def _lines(one: UsageSum, prices: PriceList) -> Iterator[StatementLine]:
-    due = cost(one.tokens, prices)
+    due = cost(one.tokens, prices) + cost_of_units(one.units, prices)
     if due != one.billed + one.written_off:
         booked = one.billed + one.written_off
         raise Unexplained(f"Tokens of '{one.tenant_id}' cost {due} in {one.month}, and {booked} was booked for them.")
@@ -76,6 +86,9 @@ def _lines(one: UsageSum, prices: PriceList) -> Iterator[StatementLine]:
         if quantity:
             each = cost(TokenCount(**{name: 1}), prices).pico_euro
             yield _line(one, LineKind(name), quantity, each)
+    for name, quantity in one.units._asdict().items():
+        if quantity:
+            yield _line(one, LineKind(name), quantity, cost_of_units(Units(**{name: 1}), prices).pico_euro)
     if one.written_off > ZERO:
         yield _line(one, LineKind.WRITTEN_OFF, 1, -one.written_off.pico_euro)
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+from parvis.core.quantities import Quantities, Units
 from parvis.domain.metering.records import UsageRecord
 from parvis.domain.metering.totals import GroupBy, UsageTotal
 
@@ -34,6 +35,9 @@ class Column(NamedTuple):
 _TOKENS = tuple(Column(f"{name}_tokens", Kind.COUNT) for name in ("input", "cached", "output", "reasoning"))
 _AMOUNTS = tuple(Column(f"{name}_pico_euro", Kind.PICO_EURO) for name in ("billed", "written_off"))
 _SUMS = (Column("requests", Kind.COUNT), *_TOKENS, *_AMOUNTS, Column("estimated_requests", Kind.COUNT))
+_UNITS = tuple(Column(name, Kind.COUNT) for name in Units._fields)
+_QUANTITIES = tuple(Column(name, Kind.COUNT) for name in Quantities._fields)
+_NOTHING = Quantities()
 REQUEST_COLUMNS = (
     Column("request_id", Kind.TEXT),
     Column("started_at", Kind.INSTANT),
@@ -43,19 +47,20 @@ REQUEST_COLUMNS = (
     Column("price_version", Kind.TEXT),
     *_AMOUNTS,
     *(Column(name, Kind.COUNT) for name in ("estimated", "streamed", "first_byte_ms", "total_ms")),
+    *_QUANTITIES,
 )
 """`estimated` and `streamed` are 0 or 1. Project and user are those that the key had then."""
 
 
 def usage_columns(group_by: tuple[GroupBy, ...]) -> tuple[Column, ...]:
     """Those of a usage report: what it is split by, then the sums."""
-    return (*(Column(name, Kind.TEXT) for name in group_by), *_SUMS)
+    return (*(Column(name, Kind.TEXT) for name in group_by), *_SUMS, *_UNITS)
 
 
 def usage_line(total: UsageTotal) -> Line:
     """In the order of `usage_columns`."""
     amounts = total.billed.pico_euro, total.written_off.pico_euro
-    return (*total.group, total.requests, *total.tokens, *amounts, total.estimated_requests)
+    return (*total.group, total.requests, *total.tokens, *amounts, total.estimated_requests, *total.units)
 
 
 def request_line(record: UsageRecord) -> Line:
@@ -79,4 +84,5 @@ def request_line(record: UsageRecord) -> Line:
         int(started.streamed),
         settled.first_byte_ms,
         settled.total_ms,
+        *(settled.quantities or _NOTHING),
     )

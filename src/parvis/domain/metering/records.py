@@ -3,6 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
+from parvis.core.quantities import Quantities
 from parvis.core.tokens import NO_TOKENS, TokenCount
 
 
@@ -12,6 +13,10 @@ class Operation(StrEnum):
     CHAT = "chat"
     COMPLETION = "completion"
     EMBEDDING = "embedding"
+    RERANK = "rerank"
+    TRANSCRIPTION = "transcription"
+    TRANSLATION = "translation"
+    SPEECH = "speech"
 
 
 class Outcome(StrEnum):
@@ -56,6 +61,8 @@ class Marked(NamedTuple):
     request_id: str
     tokens: TokenCount
     due_pico_euro: int
+    quantities: Quantities | None = None
+    """What was delivered beside tokens, if anything."""
 
 
 class Settled(NamedTuple):
@@ -72,6 +79,8 @@ class Settled(NamedTuple):
     total_ms: int = 0
     quarantined: str = ""
     """What an engine claimed to have counted, where that cannot be; the tokens above are then our own count."""
+    quantities: Quantities | None = None
+    """What was used beside tokens, if anything."""
 
 
 class Closed(NamedTuple):

@@ -82,4 +82,5 @@ class Replay:
             mark.tokens,
             billed_pico_euro=billed,
             written_off_pico_euro=mark.due_pico_euro - billed,
+            quantities=mark.quantities,
         )

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Literal
 
 from parvis.core.money import ZERO, Money
+from parvis.core.quantities import NO_UNITS, Units
 from parvis.core.tokens import TokenCount
 from parvis.domain.metering.records import UsageRecord
 
@@ -30,6 +31,8 @@ class UsageTotal:
     written_off: Money
     estimated_requests: int
     """How many of the requests have a count that no engine gave."""
+    units: Units = NO_UNITS
+    """What was used beside tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ def add_up(totals: Iterable[UsageTotal], group: tuple[str, ...] = ()) -> UsageTo
         billed=sum((total.billed for total in groups), ZERO),
         written_off=sum((total.written_off for total in groups), ZERO),
         estimated_requests=sum(total.estimated_requests for total in groups),
+        units=Units(*(sum(counts) for counts in zip(*(total.units for total in groups), strict=True))),
     )
 
 

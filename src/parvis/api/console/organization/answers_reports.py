@@ -124,6 +124,25 @@ class EmbeddingsResult(Grouped):
     num_model_requests: int
 
 
+class TranscriptionsResult(Grouped):
+    """Transcriptions and translations, in seconds of the minutes that were billed."""
+
+    object: Literal["organization.usage.audio_transcriptions.result"]
+    model: str | None
+    seconds: int
+    num_model_requests: int
+
+
+class SpeechesResult(Grouped):
+    """Speech, in minutes that were billed; its characters are not counted."""
+
+    object: Literal["organization.usage.audio_speeches.result"]
+    model: str | None
+    characters: int
+    minutes: int
+    num_model_requests: int
+
+
 class NoResult(Shape):
     """Of what this service does not do there is never one."""
 

@@ -152,6 +152,8 @@ REPORTS = (
     Route("GET", f"{_TOP}/costs", usage.costs, May.COSTS_READ),
     Route("GET", f"{_TOP}/usage/completions", usage.completions, May.USAGE_READ),
     Route("GET", f"{_TOP}/usage/embeddings", usage.embeddings, May.USAGE_READ),
+    Route("GET", f"{_TOP}/usage/audio_transcriptions", usage.audio_transcriptions, May.USAGE_READ),
+    Route("GET", f"{_TOP}/usage/audio_speeches", usage.audio_speeches, May.USAGE_READ),
     Route("GET", f"{_TOP}/usage/export", usage.file, May.USAGE_READ),
     *(Route("GET", f"{_TOP}/usage/{kind}", usage.nothing_used, May.USAGE_READ) for kind in usage.NOTHING_USED),
 )

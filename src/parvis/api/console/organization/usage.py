@@ -13,6 +13,8 @@ from parvis.api.console.organization.answers_reports import (
     CostsResult,
     EmbeddingsResult,
     NoResult,
+    SpeechesResult,
+    TranscriptionsResult,
 )
 from parvis.api.console.organization.buckets import BucketQuery, WidthQuery, bucket_pages, grouped, splits
 from parvis.api.web.exports import ExportQuery, TableFile, export_usage
@@ -26,11 +28,9 @@ from parvis.domain.metering.buckets import UsageQuestion, Width
 from parvis.domain.metering.records import Operation
 from parvis.domain.metering.totals import UsageTotal
 from parvis.flows.reach import tenants_reached
-from parvis.flows.usage_over_time import COMPLETIONS, EMBEDDINGS, BucketPage, usage_page
+from parvis.flows.usage_over_time import COMPLETIONS, EMBEDDINGS, SPEECHES, TRANSCRIPTIONS, BucketPage, usage_page
 
 NOTHING_USED = (
-    "audio_speeches",
-    "audio_transcriptions",
     "code_interpreter_sessions",
     "decisions",
     "file_search_calls",
@@ -40,6 +40,7 @@ NOTHING_USED = (
     "web_search_calls",
 )
 """What OpenAI counts and this service does not do: always empty, so that reports that ask for all of it work."""
+SECONDS_A_MINUTE = 60
 _GROUPS = ("project_id", "user_id", "api_key_id", "model")
 _COST_GROUPS = ("project_id", "user_id", "api_key_id", "line_item")
 
@@ -79,6 +80,22 @@ async def embeddings(
     """Tokens and requests of embeddings."""
     page = await _used(desk, actor, query, EMBEDDINGS)
     return bucket_pages(page, query.bucket_width, lambda total: _embeddings(total, query.group_by))
+
+
+async def audio_transcriptions(
+    desk: TheDesk, actor: TheActor, query: Annotated[UsageQuery, Query()]
+) -> Annotated[Json, Buckets[TranscriptionsResult]]:
+    """Started minutes, as seconds, and requests of transcriptions and translations."""
+    page = await _used(desk, actor, query, TRANSCRIPTIONS)
+    return bucket_pages(page, query.bucket_width, lambda total: _transcriptions(total, query.group_by))
+
+
+async def audio_speeches(
+    desk: TheDesk, actor: TheActor, query: Annotated[UsageQuery, Query()]
+) -> Annotated[Json, Buckets[SpeechesResult]]:
+    """Started minutes and requests of speech. Characters are not counted."""
+    page = await _used(desk, actor, query, SPEECHES)
+    return bucket_pages(page, query.bucket_width, lambda total: _speeches(total, query.group_by))
 
 
 async def nothing_used(desk: TheDesk, query: Annotated[NothingQuery, Query()]) -> Annotated[Json, Buckets[NoResult]]:
@@ -159,6 +176,25 @@ def _embeddings(total: UsageTotal, group_by: Sequence[str]) -> Json:
     return {
         "object": "organization.usage.embeddings.result",
         "input_tokens": total.tokens.prompt_total,
+        "num_model_requests": total.requests,
+        **grouped(total, group_by, _GROUPS),
+    }
+
+
+def _transcriptions(total: UsageTotal, group_by: Sequence[str]) -> Json:
+    return {
+        "object": "organization.usage.audio_transcriptions.result",
+        "seconds": total.units.audio_minutes * SECONDS_A_MINUTE,
+        "num_model_requests": total.requests,
+        **grouped(total, group_by, _GROUPS),
+    }
+
+
+def _speeches(total: UsageTotal, group_by: Sequence[str]) -> Json:
+    return {
+        "object": "organization.usage.audio_speeches.result",
+        "characters": 0,
+        "minutes": total.units.audio_minutes,
         "num_model_requests": total.requests,
         **grouped(total, group_by, _GROUPS),
     }
