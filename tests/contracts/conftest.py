@@ -4,6 +4,7 @@ Making one takes a third of a second. So there is one PostgreSQL database, empti
 all tables, copied each time (`empty_store`).
 """
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -49,3 +50,11 @@ async def store(url: str) -> AsyncIterator[SqlStore]:
     await opened.open()
     yield opened
     await opened.close()
+
+
+@pytest.fixture(scope="session")
+def openvino_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all processes of this run: whoever comes first converts the weights."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return shared / "openvino-weights"

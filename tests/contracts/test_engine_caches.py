@@ -18,7 +18,7 @@ from parvis.wire.chat import read_chat
 
 SALT = "0123456789abcdef" * 4
 KINDS = sorted(EngineKind)
-SALTED = {EngineKind.VLLM, EngineKind.SGLANG}
+SALTED = {EngineKind.OPENVINO, EngineKind.VLLM, EngineKind.SGLANG}
 FEW = (EngineKind.OLLAMA, EngineKind.TGI)
 Json = dict[str, Any]
 

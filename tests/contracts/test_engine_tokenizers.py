@@ -16,6 +16,7 @@ FLAVOURS: dict[EngineKind, Flavour] = {
     EngineKind.LLAMA_CPP: "llamacpp",
     EngineKind.OLLAMA: "ollama",
     EngineKind.OPENAI: "plain",
+    EngineKind.OPENVINO: "vllm",  # it asks and is asked alike
     EngineKind.SGLANG: "sglang",
     EngineKind.TGI: "tgi",
     EngineKind.VLLM: "vllm",
@@ -25,7 +26,7 @@ SILENT_ON_TEXTS = {EngineKind.OLLAMA}
 SILENT_ON_CHATS = {EngineKind.OLLAMA, EngineKind.OPENAI}
 
 
-@pytest.mark.parametrize("kind", sorted(EngineKind))
+@pytest.mark.parametrize("kind", sorted(FLAVOURS))
 async def test_a_tokenizer_is_asked_in_its_own_way(kind: EngineKind) -> None:
     upstreams = Upstreams(asyncio.get_running_loop())
     with fake_bench(kind, FLAVOURS[kind]) as bench:

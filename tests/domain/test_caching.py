@@ -10,11 +10,13 @@ from parvis.domain.fleet.replica import CacheSharing, EngineKind
 
 BY_DEFAULT = {
     EngineKind.LLAMA_CPP: (Caching.ALONE, Caching.OFF),
+    EngineKind.OPENVINO: (Caching.SALTED, Caching.SALTED),
     EngineKind.VLLM: (Caching.SALTED, Caching.SALTED),
     EngineKind.SGLANG: (Caching.SALTED, Caching.SALTED),
     EngineKind.TGI: (Caching.ALONE, Caching.REFUSED),
     EngineKind.OLLAMA: (Caching.ALONE, Caching.REFUSED),
     EngineKind.OPENAI: (Caching.ALONE, Caching.REFUSED),
+    EngineKind.SPEECH: (Caching.ALONE, Caching.REFUSED),
 }
 """With one tenant, and with several."""
 

@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 from parvis.app.crew import Child, Crew, Post
@@ -16,7 +17,7 @@ from parvis.app.engine_start import EngineWork, Started, start_engine
 from parvis.app.room import has_room_for_another
 from parvis.core.errors import Misconfigured
 from parvis.domain.fleet.deployment import Deployment, suffixed
-from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState
+from parvis.domain.fleet.replica import Replica, ReplicaState
 from parvis.domain.fleet.rollout import Running, wanted_changes
 
 END_S_MAX = 5.0
@@ -29,9 +30,11 @@ _log = logging.getLogger("parvis.supervisor")
 class Berth:
     """The place of one engine process. Who dies in it is followed by another, which is another replica."""
 
-    def __init__(self, deployment: Deployment, start: Start, changed: Callable[[], None]) -> None:
+    def __init__(self, deployment: Deployment, number: int, start: Start, changed: Callable[[], None]) -> None:
         self.deployment = deployment
         """As it was when this was started."""
+        self.number = number
+        """No other berth has it: it decides about cores."""
         self.tried = asyncio.Event()
         """The first start has succeeded or failed."""
         self._start = start
@@ -64,7 +67,16 @@ class Berth:
 
     async def _fill(self) -> Child:
         one = self.deployment
-        work = EngineWork(one.weights, one.alias, one.embedding, one.parallel, one.context_tokens, one.threads)
+        work = EngineWork(
+            one.weights,
+            one.alias,
+            one.embedding,
+            one.parallel,
+            one.context_tokens,
+            one.threads,
+            one.kind,
+            self.number,
+        )
         try:
             started = await self._start(work)
         except Misconfigured as problem:
@@ -90,7 +102,7 @@ class Berth:
         one = self.deployment
         replica_id = suffixed(one.deployment_id, os.urandom(16))
         state = ReplicaState.STARTING
-        return Replica(replica_id, one.pool, EngineKind.LLAMA_CPP, "", state, deployment_id=one.deployment_id, why=why)
+        return Replica(replica_id, one.pool, one.kind, "", state, deployment_id=one.deployment_id, why=why)
 
 
 class DeployedKeeper:
@@ -119,7 +131,7 @@ class DeployedKeeper:
         running = [berth.running for berth in self._berths]
         steps = wanted_changes(deployments, running, drained=drained, roomy=self._roomy())
         for wanted in steps.starts:
-            self._berths[Berth(wanted, self._start, self._changed)] = None
+            self._berths[Berth(wanted, self._free_number(), self._start, self._changed)] = None
         for berth in list(self._berths):
             if berth.replica.replica_id in (*steps.drains, *steps.stops):
                 task = asyncio.ensure_future(self._end(berth))
@@ -139,6 +151,10 @@ class DeployedKeeper:
         for task in self._leaving:
             task.cancel()
         await self._crew.end(END_S_MAX)
+
+    def _free_number(self) -> int:
+        taken = {berth.number for berth in self._berths}
+        return next(number for number in count() if number not in taken)
 
     async def _start(self, work: EngineWork) -> Started:
         return await start_engine(self._crew, self._cache, work)

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from parvis.app.crew import Child, Crew, Post
 from parvis.app.engine_start import EngineWork, start_engine
-from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState
+from parvis.domain.fleet.replica import Replica, ReplicaState
 from parvis.settings import EngineSettings
 
 END_S_MAX = 5.0
@@ -49,7 +49,7 @@ class EngineKeeper:
         """Start what is new in `wanted` or has changed, beside what runs. Raises Misconfigured, changing nothing."""
         new = {name: engine for name, engine in wanted.items() if self._settings.get(name) != engine}
         starts = {
-            (name, number): asyncio.ensure_future(self._start(name, engine))
+            (name, number): asyncio.ensure_future(self._start((name, number), engine))
             for name, engine in new.items()
             for number in range(engine.replicas)
         }
@@ -68,7 +68,7 @@ class EngineKeeper:
         for place, child in fresh.items():
             name = place[0]
             moved = partial(self._moved, place)
-            self._posts[place] = Post(f"engine {name}", partial(self._start, name, wanted[name]), moved)
+            self._posts[place] = Post(f"engine {name}", partial(self._start, place, wanted[name]), moved)
             self._posts[place].take(child)
         return [(child, self._replicas[child]) for child in old if child is not None]
 
@@ -94,7 +94,8 @@ class EngineKeeper:
             self._last[place] = replace(self._last[place], state=ReplicaState.STARTING, address="", api_key="", why=why)
         self._changed()
 
-    async def _start(self, name: str, engine: EngineSettings) -> Child:
+    async def _start(self, place: Place, engine: EngineSettings) -> Child:
+        name, number = place
         self._say(f"Loading {engine.model or name} ...")
         work = EngineWork(
             engine.weights,
@@ -103,9 +104,12 @@ class EngineKeeper:
             engine.parallel,
             engine.context_tokens,
             engine.threads,
+            kind=engine.server,
+            number=number,
+            requantise=bool(engine.requantise),
         )
         child, address, api_key = await start_engine(self._crew, self._cache, work)
-        kind, ready, cache = EngineKind.LLAMA_CPP, ReplicaState.READY, engine.cache
+        kind, ready, cache = engine.server, ReplicaState.READY, engine.cache
         replica_id, slots = self._free_id(name), engine.parallel
         self._replicas[child] = Replica(replica_id, name, kind, address, ready, api_key, slots=slots, cache=cache)
         return child

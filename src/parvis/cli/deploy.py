@@ -12,7 +12,7 @@ from parvis.core.errors import BadRequest, Conflict
 
 _ALL = "/v1/deployments"
 _COLUMNS = ("id", "pool", "source", "kind", "state", "ready", "replicas", "load", "size_class", "from_settings", "why")
-_KINDS = click.Choice(("llama.cpp", "vllm", "sglang", "tgi", "ollama", "openai"))
+_KINDS = click.Choice(("llama.cpp", "openvino", "vllm", "sglang", "tgi", "ollama", "openai"))
 Command = Callable[..., Any]
 
 

@@ -51,14 +51,23 @@ def _check_source(wanted: Deployment) -> None:
     for name in _STRANGE[wanted.source]:
         if getattr(wanted, name):
             raise BadRequest(f"A deployment of the source '{wanted.source}' has no '{name}'.", param=name)
-    if wanted.source is Source.HERE and wanted.kind is not EngineKind.LLAMA_CPP:
-        raise BadRequest("What runs here is served by llama.cpp. For other servers give addresses.", param="kind")
+    if wanted.source is Source.HERE:
+        _check_here(wanted)
     if wanted.source is not Source.HERE and wanted.load is not LoadPolicy.PINNED:
         raise BadRequest("Only engine processes of this machine (source 'here') can be loaded on demand.", param="load")
     if wanted.source is Source.RAY:
         _check_ray(wanted)
     if 0 < wanted.replicas_max < wanted.replicas:
         raise BadRequest("'replicas_max' is below 'replicas'.", param="replicas_max")
+
+
+def _check_here(wanted: Deployment) -> None:
+    if wanted.kind not in (EngineKind.LLAMA_CPP, EngineKind.OPENVINO):
+        raise BadRequest(
+            "What runs here is served by 'llama.cpp' or 'openvino'. For other servers give addresses.", param="kind"
+        )
+    if wanted.kind is EngineKind.OPENVINO and wanted.embedding:
+        raise BadRequest("'openvino' serves chats. Let 'llama.cpp' serve embeddings.", param="kind")
 
 
 def _check_ray(wanted: Deployment) -> None:

@@ -1,8 +1,8 @@
 """An engine's own counters, as its page for Prometheus tells them.
 
 Sources: llama.cpp's `/metrics` (a prompt's cached tokens are not in it: they were not computed), vLLM's and SGLang's
-(they are). TGI counts only answers that came to their end, and Ollama nothing. A server that is known by address only
-may have any of them.
+(they are), and our own of OpenVINO (as vLLM's). TGI counts only answers that came to their end, and Ollama nothing. A
+server that is known by address only may have any of them.
 """
 
 from parvis.adapters.engines.asking import ask
@@ -15,7 +15,12 @@ PAGE = b"/metrics"
 _LLAMA_CPP = ("prompt_tokens_total", "tokens_predicted_total", "requests_processing", "requests_deferred")
 _VLLM = ("prompt_tokens_total", "generation_tokens_total", "num_requests_running", "num_requests_waiting")
 _SGLANG = ("prompt_tokens_total", "generation_tokens_total", "num_running_reqs", "num_queue_reqs")
-_KINDS = (("llamacpp:", _LLAMA_CPP, False), ("vllm:", _VLLM, True), ("sglang:", _SGLANG, True))
+_KINDS = (
+    ("llamacpp:", _LLAMA_CPP, False),
+    ("openvino:", _VLLM, True),
+    ("vllm:", _VLLM, True),
+    ("sglang:", _SGLANG, True),
+)
 
 
 class EngineCounters:

@@ -4,6 +4,8 @@ import msgspec
 from msgspec import Struct
 
 from parvis.core.errors import BadRequest, EngineBroke, EngineUnavailable, Failure, KeyRefused
+from parvis.domain.fleet.replica import EngineKind
+from parvis.domain.metering.records import Operation
 from parvis.flows.ports import Job
 
 
@@ -19,6 +21,12 @@ class _Body(Struct):
 
 
 _read = msgspec.json.Decoder(_Body).decode
+_UNSUPPORTED_SCHEMA = "unsupported_schema"
+_SHORTER = {
+    Operation.CHAT: ("Shorten the messages or lower max_tokens.", "messages"),
+    Operation.RERANK: ("Shorten query and documents, or send 'max_tokens_per_doc' to have them cut.", "documents"),
+}
+"""What to do about a request that is too long, and which field is meant."""
 _CONTEXT_SIGNS = ("context", "maximum model length", "too long", "too large to process")
 
 
@@ -54,13 +62,16 @@ def _wrong_request(body: bytes, job: Job) -> Failure:
     except (msgspec.DecodeError, UnicodeDecodeError):
         report = _Body()
     error = report.error
+    if job.replica.kind is EngineKind.OPENVINO and isinstance(error, _Error) and error.code == _UNSUPPORTED_SCHEMA:
+        return BadRequest(error.message, code=_UNSUPPORTED_SCHEMA, param="response_format")  # it is a part of us
     text = (error.message + error.type if isinstance(error, _Error) else error or report.message).lower()
     if any(sign in text for sign in _CONTEXT_SIGNS):
+        advice, param = _SHORTER.get(job.request.operation, _SHORTER[Operation.CHAT])
         return BadRequest(
             f"This model's maximum context length is {job.model.context_tokens} tokens; the request is longer. "
-            "Shorten the messages or lower max_tokens.",
+            + advice,
             code="context_length_exceeded",
-            param="messages",
+            param=param,
         )
     return BadRequest(
         "The engine cannot honour this request. Check tools, response_format and the sampling parameters.",

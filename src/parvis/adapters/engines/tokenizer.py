@@ -1,17 +1,15 @@
 """The tokens of a text or a chat, as the engine that serves the model counts them.
 
-llama.cpp, vLLM, SGLang and TGI (and what speaks as they do) have `POST /tokenize`, each with fields of its own;
-llama.cpp's takes texts alone and has its template apart, TGI has another page for chats. Ollama has none. Sources:
-llama.cpp's server documentation, vLLM's `TokenizeChatRequest` and `TokenizeCompletionRequest`, SGLang's
+llama.cpp, OpenVINO's worker, vLLM, SGLang and TGI (and what speaks as they do) have `POST /tokenize`, each with fields
+of its own; llama.cpp's takes texts alone and has its template apart, TGI has another page for chats. Ollama has none.
+Sources: llama.cpp's server documentation, vLLM's `TokenizeChatRequest` and `TokenizeCompletionRequest`, SGLang's
 `TokenizeRequest` (`srt/entrypoints/openai/protocol.py`, 004c82e), TGI's `router/src/server.rs` (db931fc).
 """
 
 from msgspec import DecodeError, Raw, Struct, json
-from msgspec.structs import replace
 
 from parvis.adapters.engines.asking import ask
-from parvis.adapters.engines.shaping import plain_messages
-from parvis.adapters.engines.tool_prompt import with_tools_in_prompt
+from parvis.adapters.engines.shaping import in_words
 from parvis.adapters.engines.upstream import Upstreams
 from parvis.domain.fleet.replica import EngineKind, Replica
 from parvis.wire.chat_shapes import ChatBody
@@ -88,15 +86,14 @@ class Tokenizer:
         """Tokens of the prompt that the engine makes of a chat, its template and tools included; None as above."""
         match replica.kind:
             case EngineKind.LLAMA_CPP:
-                fresh = replace(chat, messages=plain_messages(chat.messages))
-                if fresh.tools:
-                    with_tools_in_prompt(fresh)
-                told = await self._ask(replica, APPLY_TEMPLATE, {"messages": fresh.messages})
+                told = await self._ask(replica, APPLY_TEMPLATE, {"messages": in_words(chat).messages})
                 try:
                     prompt = None if told is None else _read_prompt(told).prompt
                 except (DecodeError, UnicodeDecodeError):
                     return None
                 return None if prompt is None else await self._count(replica, _WHOLE_PROMPT | {"content": prompt})
+            case EngineKind.OPENVINO:
+                return await self._count(replica, {"messages": in_words(chat).messages})
             case EngineKind.TGI:
                 return await self._count_chat_places(replica, engine_model, chat)
             case EngineKind.VLLM | EngineKind.SGLANG:
@@ -104,7 +101,7 @@ class Tokenizer:
                 if chat.tools:
                     asked["tools"] = chat.tools
                 return await self._count(replica, asked)
-            case EngineKind.OPENAI | EngineKind.OLLAMA:
+            case EngineKind.OPENAI | EngineKind.OLLAMA | EngineKind.SPEECH:
                 return None
 
     async def _count_places(self, replica: Replica, text: str) -> int | None:
@@ -145,11 +142,11 @@ def _question(kind: EngineKind, engine_model: str, text: str) -> dict[str, objec
     vllm: dict[str, object] = {"model": engine_model, "prompt": text, "add_special_tokens": False}
     llama_cpp: dict[str, object] = {"content": text, "add_special": False}
     match kind:
-        case EngineKind.VLLM | EngineKind.SGLANG:
+        case EngineKind.VLLM | EngineKind.SGLANG | EngineKind.OPENVINO:
             return vllm
         case EngineKind.LLAMA_CPP:
             return llama_cpp
         case EngineKind.OPENAI:
             return vllm | llama_cpp
-        case EngineKind.OLLAMA | EngineKind.TGI:
+        case EngineKind.OLLAMA | EngineKind.TGI | EngineKind.SPEECH:
             return None

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from parvis.domain.fleet.deployment import Deployment, LoadPolicy
-from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState
+from parvis.domain.fleet.replica import Replica, ReplicaState
 
 SLEEPS = "It is loaded when somebody asks for it."
 
@@ -72,7 +72,7 @@ def sleeper(deployment: Deployment, runs: Sequence[Replica]) -> Replica | None:
     return Replica(
         sleeper_id(deployment.deployment_id),
         deployment.pool,
-        EngineKind.LLAMA_CPP,
+        deployment.kind,
         "",
         ReplicaState.ASLEEP,
         deployment_id=deployment.deployment_id,
