@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 from parvis.core.errors import Misconfigured
 from parvis.domain.fleet.deployment import REPLICAS_MAX
 from parvis.domain.fleet.fair_queue import Bounds
+from parvis.domain.fleet.layout import EMBEDDED
 from parvis.domain.fleet.replica import CacheSharing, EngineKind, TlsFiles
 from parvis.domain.fleet.routing import Weights
 
@@ -61,6 +62,8 @@ class Inference(Listen, frozen=True, forbid_unknown_fields=True):
     connections_per_address_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 2_048
     """Of one IPv4 address or IPv6 /64. Set to `connections_max` it bounds nothing: for use behind a load balancer."""
     body_bytes_max: Annotated[int, Meta(ge=1 << 10, le=256 << 20)] = 4 << 20
+    audio_bytes_max: Annotated[int, Meta(ge=1 << 10, le=256 << 20)] = 25 << 20
+    """Of a body with a file of sound, instead of `body_bytes_max`."""
     bodies_bytes_max: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 256 << 20
     """All bodies together that are being received or wait for their turn."""
     handshake_s_max: Annotated[int, Meta(ge=1, le=60)] = 5
@@ -236,9 +239,13 @@ class Queue(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EngineSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """One engine: a server by address, or weights that Parvis serves itself with llama.cpp."""
+    """One engine: a server by address, or weights that Parvis serves itself.
 
-    kind: EngineKind = EngineKind.LLAMA_CPP
+    Of weights, what is None or 0 here was not said: `parvis.app.laying_out` chooses it for the machine.
+    """
+
+    kind: EngineKind | None = None
+    """Read it as `server`."""
     model: str = ""
     """The catalogue id that it serves; the entry is made at the first start if there is none."""
     addresses: tuple[str, ...] = ()
@@ -257,12 +264,20 @@ class EngineSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """What the server calls the model, when it is not `model`."""
     weights: str = ""
     """`builtin:NAME` or the path of a GGUF file."""
-    replicas: Annotated[int, Meta(ge=1, le=REPLICAS_MAX)] = 1
-    """Processes that serve the weights; they share them in memory."""
+    replicas: Annotated[int, Meta(ge=0, le=REPLICAS_MAX)] = 0
+    """Processes that serve the weights."""
     embedding: bool = False
-    parallel: Annotated[int, Meta(ge=1, le=256)] = 8
+    parallel: Annotated[int, Meta(ge=0, le=256)] = 0
     context_tokens: Annotated[int, Meta(ge=64, le=1 << 22)] = 4096
-    threads: Annotated[int, Meta(ge=1, le=256)] = 1
+    threads: Annotated[int, Meta(ge=0, le=256)] = 0
+    """Of each replica."""
+    requantise: bool | None = None
+    """Whether llama.cpp gets the weights as Q8_0, which is made of them once."""
+
+    @property
+    def server(self) -> EngineKind:
+        """Which server it is; one by address of which nothing was said is taken for llama.cpp."""
+        return self.kind or EngineKind.LLAMA_CPP
 
     @property
     def tls(self) -> TlsFiles | None:
@@ -362,6 +377,11 @@ def _check(settings: Settings) -> None:
     for name, engine in settings.engines.items():
         if bool(engine.addresses) == bool(engine.weights):
             raise Misconfigured(f"engines.{name} needs either 'addresses' or 'weights'.")
+        if engine.weights and engine.server not in EMBEDDED:
+            raise Misconfigured(
+                f"engines.{name}.kind = {engine.server}: weights are served by {' or '.join(EMBEDDED)}. "
+                "For another server give 'addresses'."
+            )
         _check_engine_addresses(name, engine)
 
 

@@ -402,3 +402,13 @@ async def test_a_change_of_nothing_and_a_scale_of_addresses_are_refused(parvis: 
     assert (await parvis("deploy", "change", "far")).exit_code == 2
     scaled = await parvis("deploy", "scale", "far", "3")
     assert (scaled.exit_code, "each of its addresses" in scaled.stderr) == (1, True)
+
+
+async def test_a_server_for_gpus_is_started_as_the_catalogue_says(parvis: Parvis) -> None:
+    said = json.loads((await parvis("engines", "settings", CHAT, "--kind", "vllm", "--gpus", "2", "--json")).stdout)
+    assert "--max-model-len 4096" in said["command"]
+    assert "--tensor-parallel-size 2" in said["command"]
+    assert said["settings"].startswith(f"[engines.{CHAT}]\n")
+    refused = await parvis("engines", "settings", CHAT, "--kind", "sglang", "--context", "64")
+    assert refused.exit_code == 1
+    assert "promises 4096 tokens" in refused.stderr

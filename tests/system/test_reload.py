@@ -17,7 +17,14 @@ from parvis.testing.processes import FakeEngineProcess, fake_engine
 from parvis.testing.service import Json, Service, free_port, served_by, service, wait_until
 
 PATH = "/v1/chat/completions"
-LLAMA = {"weights": "builtin:smollm2-135m-instruct", "model": "smollm2", "parallel": 2, "context_tokens": 512}
+LLAMA = {
+    "kind": "llama.cpp",
+    "weights": "builtin:smollm2-135m-instruct",
+    "model": "smollm2",
+    "parallel": 2,
+    "context_tokens": 512,
+    "requantise": False,
+}
 LONG = "@tokens=60 @gap_ms=50"
 STORY = "Tell me a very long story."
 

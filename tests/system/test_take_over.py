@@ -24,7 +24,7 @@ KILLED = -signal.SIGKILL
 
 SERVICE = "parvis/app/service.py"
 STEPS = (
-    "        await look_first(self.settings)\n        await self._start_engines()\n",
+    "        await make_weights(self.settings, self._say)\n        await self._start_engines()\n",
     "        await open_house(self.settings, self._say)  # a newer",
     "        await self.control.fill(acts=False)\n",
     "                await old.rest()\n",

@@ -15,6 +15,8 @@ from typing import Any
 from parvis.app import systemd
 from parvis.app.crew import start_heir
 from parvis.app.handover import Predecessor, hand_over
+from parvis.app.laying_out import lay_out, say_layouts
+from parvis.app.machine import look
 from parvis.app.orders import Line, OrderDesk, Word
 from parvis.app.premises import demand_room, forbid_core_dumps, make_folders, prepare_home, raise_descriptor_limit
 from parvis.app.service import Say, Service
@@ -104,7 +106,8 @@ class Supervisor:
     async def _reload(self) -> Word:
         systemd.notify(*systemd.reloading())
         try:
-            changes = await self._service.renew(load(self._service.settings.home))
+            wanted = lay_out(load(self._service.settings.home), look()).settings
+            changes = await self._service.renew(wanted)
         except Failure as failure:
             _log.error("the new settings are refused, the old ones stay", extra={"reason": str(failure)})
             raise
@@ -191,7 +194,10 @@ async def _run(settings: Settings, say: Say, *, take_over: bool) -> None:
         say(f"Taking over from process {old.pid}.")
     else:
         lock, given = prepare_home(settings), systemd.given_sockets(settings)
-    await Supervisor(settings, lock, take_sockets(settings, given), say).run(old)
+    machine = look()
+    laid = lay_out(settings, machine)
+    say_layouts(laid, machine, say)
+    await Supervisor(laid.settings, lock, take_sockets(settings, given), say).run(old)
 
 
 def run(settings: Settings, say: Say, *, take_over: bool = False) -> None:

@@ -7,9 +7,12 @@ from typing import Any
 import click
 import msgspec
 
+from parvis.app.laying_out import lay_out
+from parvis.app.machine import look
 from parvis.cli.output import as_json, print_json
 from parvis.cli.place import settings_of
-from parvis.settings import FILE, Settings
+from parvis.domain.fleet.layout import told
+from parvis.settings import FILE, EngineSettings, Settings
 
 _URL = re.compile(
     r"(?P<scheme>\w[\w+.-]*://)?(?:(?P<user>[^:/?]*)(?P<password>:.*)?@)?(?P<place>[^?]*)(?P<options>\?.*)?"
@@ -34,14 +37,24 @@ def check(ctx: click.Context) -> None:
 @as_json
 @click.pass_context
 def show(ctx: click.Context, *, json_: bool) -> None:
-    """The settings in force, without passwords."""
-    shown = msgspec.to_builtins(settings_of(ctx), enc_hook=str)
+    """The settings in force, without passwords. What nobody has said of engines is shown as it is chosen here."""
+    said, machine = settings_of(ctx), look()
+    laid = lay_out(said, machine)
+    shown = msgspec.to_builtins(laid.settings, enc_hook=str)
     shown["store"]["url"] = _without_secrets(shown["store"]["url"])
     if json_:
         print_json(shown)
         return
     for line in _toml("", {name: value for name, value in shown.items() if name != "home"}):
         click.echo(line)
+    for name, layout in laid.layouts.items():
+        if chosen := _chosen(said.engines[name], laid.settings.engines[name]):
+            click.echo(f"# engines.{name}: {', '.join(chosen)} chosen: {told(layout, machine)}")
+
+
+def _chosen(said: EngineSettings, used: EngineSettings) -> list[str]:
+    """The names of what was not said."""
+    return [name for name, value in msgspec.structs.asdict(used).items() if getattr(said, name) != value]
 
 
 def _without_secrets(url: str) -> str:

@@ -1,9 +1,10 @@
-"""`parvis engines`: what the engines counted themselves, beside the ledger."""
+"""`parvis engines`: what the engines counted themselves, beside the ledger, and how those for GPUs are started."""
 
 from typing import Any
 
 import click
 
+from parvis.cli.engine_settings import settings
 from parvis.cli.operator_api import operator_api
 from parvis.cli.output import output_option, print_rows
 from parvis.core.errors import Conflict
@@ -14,6 +15,9 @@ _COLUMNS = ("replica_id", "result", "since", "requests", "engine", "ledger", "no
 @click.group()
 def engines() -> None:
     """The engines behind the models."""
+
+
+engines.add_command(settings)
 
 
 @engines.command()

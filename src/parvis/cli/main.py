@@ -8,6 +8,7 @@ import click
 from parvis.cli.access import access
 from parvis.cli.apply import apply
 from parvis.cli.audit import audit
+from parvis.cli.bench import bench
 from parvis.cli.budget import budget
 from parvis.cli.cert import cert
 from parvis.cli.chat import chat
@@ -133,6 +134,7 @@ for command in (
     price,
     estimate,
     simulate,
+    bench,
     credit,
     order,
     refund,

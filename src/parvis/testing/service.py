@@ -42,6 +42,17 @@ KINDS: dict[str, Flavour] = {"vllm": "vllm", "llama.cpp": "llamacpp", "openai": 
 """How the fake engine must speak to be taken for an engine of each kind."""
 
 Json = dict[str, Any]
+AS_THEY_ARE: Json = {"kind": "llama.cpp", "requantise": False}
+BUILT_IN: Mapping[str, Json] = {
+    "smollm2": {"model": "smollm2-135m-instruct", "weights": "builtin:smollm2-135m-instruct"},
+    "minilm": {
+        "model": "all-minilm-l6-v2",
+        "weights": "builtin:all-minilm-l6-v2",
+        "embedding": True,
+        "context_tokens": 512,
+    },
+}
+"""As the settings have them where nobody says anything."""
 Part = Literal["gateway", "control", "engine"]
 _MODULES: dict[Part, str] = {
     "gateway": "parvis.app.gateway",
@@ -298,11 +309,13 @@ def service(
     """The service on this data folder, ready. Raises NotStartedError.
 
     `engines` are the sections of `parvis.toml`, by default the models that Parvis brings along; `source` is a tree
-    of sources (`planted`) to run instead of the installed ones; `api_key` is that of an earlier start.
+    of sources (`planted`) to run instead of the installed ones; `api_key` is that of an earlier start. Weights are
+    served by llama.cpp as they are, unless it is said otherwise: that is the same on every machine, and starts soonest.
     """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if engines is not None:
-        (home / "parvis.toml").write_text("".join(_section(name, engine) for name, engine in engines.items()))
+    if engines is not None or not (home / "parvis.toml").exists():
+        sections = (_section(name, engine) for name, engine in (BUILT_IN if engines is None else engines).items())
+        (home / "parvis.toml").write_text("".join(sections))
     environ = {**os.environ, "PARVIS_HOME": str(home), **_listeners(), **(env or {})}
     if source is not None:
         environ["PYTHONPATH"] = str(source)
@@ -382,6 +395,7 @@ def _listeners() -> dict[str, str]:
 
 def _section(name: str, values: Json) -> str:
     """TOML writes numbers, texts, lists and truth as JSON does."""
+    values = AS_THEY_ARE | values if "weights" in values else values
     lines = (f"{key} = {json.dumps(value)}\n" for key, value in values.items())
     return f"[engines.{name}]\n{''.join(lines)}\n"
 

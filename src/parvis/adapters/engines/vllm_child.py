@@ -24,6 +24,9 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
+from parvis.domain.fleet.gpu_server import GpuServer, options
+from parvis.domain.fleet.replica import EngineKind
+
 PR_SET_PDEATHSIG = 1  # prctl(2)
 SERVER = "vllm.entrypoints.openai.api_server"
 READY_S_MAX = 1800.0
@@ -54,11 +57,17 @@ class NotReady(Exception):
 
 def command(spec: Spec, port: int) -> list[str]:
     """vLLM's options for `spec`."""
-    words = [sys.executable, "-m", SERVER, "--host", "127.0.0.1", "--port", str(port), "--model", spec.weights]
-    words += ["--served-model-name", spec.alias, "--max-model-len", str(spec.context)]
-    words += ["--max-num-seqs", str(spec.parallel), "--tensor-parallel-size", str(max(1, spec.gpus))]
-    words += ["--disable-uvicorn-access-log"]
-    return [*words, "--runner", "pooling"] if spec.kind == "embedding" else words
+    wanted = GpuServer(
+        kind=EngineKind.VLLM,
+        model=spec.alias,
+        weights=spec.weights,
+        context_tokens=spec.context,
+        gpus=spec.gpus,
+        parallel=spec.parallel,
+        embedding=spec.kind == "embedding",
+    )
+    where = ["--host", "127.0.0.1", "--port", str(port)]
+    return [sys.executable, "-m", SERVER, *where, "--model", spec.weights, *options(wanted)]
 
 
 def die_with_parent() -> None:

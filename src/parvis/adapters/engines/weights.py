@@ -4,6 +4,7 @@ A reference is `builtin:<name>` for weights that an installed package carries, o
 the user's own.
 """
 
+import hashlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from parvis.core.errors import Misconfigured
 GGUF_MAGIC = b"GGUF"
 CONVERSION_S_MAX = 120
 CONVERTER = "parvis.adapters.engines.minilm_gguf"
+REQUANTISER = "parvis.adapters.engines.requantise"
 
 
 class WeightsMissing(Misconfigured):
@@ -36,6 +38,26 @@ def locate(reference: str, cache: Path) -> Path:
         known = ", ".join(f"builtin:{name}" for name in BUILTIN)
         raise WeightsMissing(f"The weights '{reference}' are unknown: use {known}, or the path of a GGUF file.")
     return BUILTIN[builtin](cache)
+
+
+def q8_0_file(weights: Path, cache: Path) -> Path:
+    """Where the Q8_0 form of this file is kept, whether or not it has been made. Raises WeightsMissing.
+
+    Another file of the same path has another place, so what was made is never of old weights.
+    """
+    found = _own_file(weights).stat()
+    which = f"{weights.resolve()} {found.st_size} {found.st_mtime_ns}"
+    digest = hashlib.blake2b(which.encode(), digest_size=8).hexdigest()
+    # The number is the converter's: raise it when the conversion changes, and old files are left alone.
+    return cache / f"{weights.stem}.{digest}.q8_0.1.gguf"
+
+
+def make_q8_0(weights: Path, cache: Path) -> Path:
+    """The Q8_0 form of this file, made once. Blocks: some seconds for 100 MB. Raises WeightsMissing."""
+    path = q8_0_file(weights, cache)
+    if not path.exists():
+        _convert(weights, path, REQUANTISER)
+    return path
 
 
 def _own_file(path: Path) -> Path:
@@ -67,9 +89,9 @@ def _minilm(cache: Path) -> Path:
     return _own_file(path)
 
 
-def _convert(source: Path, path: Path) -> None:
+def _convert(source: Path, path: Path, converter: str = CONVERTER) -> None:
     # A process of its own: numpy and a copy of the weights shall not stay in one that runs for months.
-    command = [sys.executable, "-m", CONVERTER, str(source), str(path)]
+    command = [sys.executable, "-m", converter, str(source), str(path)]
     try:
         subprocess.run(  # noqa: S603 - our own module with our own paths, and no shell
             command, check=True, capture_output=True, text=True, timeout=CONVERSION_S_MAX
