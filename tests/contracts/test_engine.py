@@ -5,7 +5,7 @@ A gap is a promise that is expected to be broken: the day that it holds, its tes
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -14,58 +14,36 @@ from parvis.testing import engine_suite as suite
 from parvis.testing.counting_suite import COUNTING_PROMISES
 from parvis.testing.embedding_suite import EMBEDDING_PROMISES
 from parvis.testing.engine_bench import Bench
-from parvis.testing.engine_servers import (
-    FAKE_GAPS,
-    FAKE_LLAMA_GAPS,
-    FAKE_OLLAMA_GAPS,
-    FAKE_TGI_GAPS,
-    fake_bench,
-    keep,
-)
-from parvis.testing.fake_engine.flavours import Flavour
+from parvis.testing.engine_servers import fake_bench, keep
+from parvis.testing.engine_table import PLAYED, gap_of
+from parvis.testing.sameness_suite import SAMENESS_PROMISES
 
-
-class Case(NamedTuple):
-    """A kind of engine before a flavour of the fake, and what this one cannot show."""
-
-    kind: EngineKind
-    flavour: Flavour
-    gaps: suite.Gaps
-
-
-CASES = (
-    Case(EngineKind.VLLM, "vllm", FAKE_GAPS),
-    Case(EngineKind.LLAMA_CPP, "llamacpp", FAKE_LLAMA_GAPS),
-    Case(EngineKind.SGLANG, "sglang", FAKE_GAPS),
-    Case(EngineKind.TGI, "tgi", FAKE_TGI_GAPS),
-    Case(EngineKind.OLLAMA, "ollama", FAKE_OLLAMA_GAPS),
-    Case(EngineKind.OPENAI, "plain", FAKE_GAPS),
-)
+EVERY = suite.PROMISES + COUNTING_PROMISES + SAMENESS_PROMISES + EMBEDDING_PROMISES
 
 
 @pytest.fixture(scope="module")
 def fakes() -> Iterator[dict[EngineKind, Bench]]:
     with ExitStack() as stack:
-        yield {case.kind: stack.enter_context(fake_bench(case.kind, case.flavour)) for case in CASES}
+        yield {kind: stack.enter_context(fake_bench(kind, played.flavour)) for kind, played in PLAYED.items()}
 
 
-def cell(case: Case, promise: suite.Promise) -> Any:
-    """One case with one promise; what is a gap is expected to fail."""
-    gap = {**suite.GAPS[case.kind], **case.gaps}.get(promise)
+def cell(kind: EngineKind, promise: suite.Promise) -> Any:
+    """One kind with one promise; what is a gap is expected to fail."""
+    gap = gap_of(kind, promise, PLAYED[kind].gaps)
     marks = [pytest.mark.xfail(reason=gap, strict=True)] if gap else []
-    return pytest.param(case, promise, id=f"{case.kind}-{promise.__name__}", marks=marks)
+    return pytest.param(kind, promise, id=f"{kind}-{promise.__name__}", marks=marks)
 
 
 def cells(promises: tuple[suite.Promise, ...]) -> list[Any]:
-    return [cell(case, promise) for case in CASES for promise in promises]
+    return [cell(kind, promise) for kind in PLAYED for promise in promises]
 
 
-@pytest.mark.parametrize(("case", "promise"), cells(suite.PROMISES + COUNTING_PROMISES + EMBEDDING_PROMISES))
-def test_an_engine(case: Case, promise: suite.Promise, fakes: dict[EngineKind, Bench]) -> None:
-    keep(promise, fakes[case.kind])
+@pytest.mark.parametrize(("kind", "promise"), cells(EVERY))
+def test_an_engine(kind: EngineKind, promise: suite.Promise, fakes: dict[EngineKind, Bench]) -> None:
+    keep(promise, fakes[kind])
 
 
-@pytest.mark.parametrize(("case", "promise"), cells(suite.LAST_PROMISES))
-def test_an_engine_that_dies(case: Case, promise: suite.Promise) -> None:
-    with fake_bench(case.kind, case.flavour) as bench:
+@pytest.mark.parametrize(("kind", "promise"), cells(suite.LAST_PROMISES))
+def test_an_engine_that_dies(kind: EngineKind, promise: suite.Promise) -> None:
+    with fake_bench(kind, PLAYED[kind].flavour) as bench:
         keep(promise, bench)

@@ -13,9 +13,11 @@ from parvis.domain.fleet.replica import EngineKind
 from parvis.testing import engine_suite as suite
 from parvis.testing.counting_suite import COUNTING_PROMISES
 from parvis.testing.embedding_suite import EMBEDDING_PROMISES
-from parvis.testing.engine_servers import LLAMA_BY_ADDRESS_GAPS, LLAMA_GAPS, LlamaServer, keep, llama_server
+from parvis.testing.engine_servers import LlamaServer, keep, llama_server
+from parvis.testing.engine_table import RUN, gap_of
+from parvis.testing.sameness_suite import SAMENESS_PROMISES
 
-CASES = {EngineKind.LLAMA_CPP: LLAMA_GAPS, EngineKind.OPENAI: LLAMA_BY_ADDRESS_GAPS}
+CASES = (EngineKind.LLAMA_CPP, EngineKind.OPENAI)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def embedding(cache: Path) -> Iterator[LlamaServer]:
 
 def cell(kind: EngineKind, promise: suite.Promise) -> Any:
     """One case with one promise; what is a gap is expected to fail."""
-    gap = {**suite.GAPS[kind], **CASES[kind]}.get(promise)
+    gap = gap_of(kind, promise, RUN[kind])
     marks = [pytest.mark.xfail(reason=gap, strict=True)] if gap else []
     return pytest.param(kind, promise, id=f"{kind}-{promise.__name__}", marks=marks)
 
@@ -46,7 +48,7 @@ def cells(promises: tuple[suite.Promise, ...]) -> list[Any]:
     return [cell(kind, promise) for kind in CASES for promise in promises]
 
 
-@pytest.mark.parametrize(("kind", "promise"), cells(suite.PROMISES + COUNTING_PROMISES))
+@pytest.mark.parametrize(("kind", "promise"), cells(suite.PROMISES + COUNTING_PROMISES + SAMENESS_PROMISES))
 def test_a_chat_engine(kind: EngineKind, promise: suite.Promise, chat: LlamaServer) -> None:
     keep(promise, chat.bench(kind))
 

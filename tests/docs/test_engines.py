@@ -17,11 +17,13 @@ DOCS = Path(__file__).parents[2] / "docs"
 ENGINES, CONNECT = DOCS / "reference" / "engines.md", DOCS / "how-to" / "vllm-and-sglang.md"
 TOKENIZERS = {
     EngineKind.LLAMA_CPP: {TOKENIZE, APPLY_TEMPLATE},
+    EngineKind.OPENVINO: {TOKENIZE},
     EngineKind.VLLM: {TOKENIZE},
     EngineKind.SGLANG: {TOKENIZE},
     EngineKind.TGI: {TOKENIZE, CHAT_TOKENIZE},
     EngineKind.OLLAMA: set[bytes](),
     EngineKind.OPENAI: {TOKENIZE},
+    EngineKind.SPEECH: set[bytes](),
 }
 
 

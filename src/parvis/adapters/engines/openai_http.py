@@ -5,13 +5,25 @@ What differs between them stands in `domain.fleet.profile`; what has to be built
 
 import asyncio
 from collections.abc import Collection
+from typing import Final
 
 from parvis.adapters.engines.assembly import Assembly
 from parvis.adapters.engines.embeddings import EmbeddingAnswer
+from parvis.adapters.engines.endings import Endings, may_differ
+from parvis.adapters.engines.hearing import TranscriptAnswer, TranscriptStream
 from parvis.adapters.engines.own_count import Count
 from parvis.adapters.engines.probing import Prober
 from parvis.adapters.engines.relay import Outlet, Passing, StreamRelay, answer_id
+from parvis.adapters.engines.reranking import (
+    RerankAnswer,
+    VectorsAnswer,
+    by_cosine,
+    page_of,
+    receiver_of,
+)
 from parvis.adapters.engines.shaping import engine_json
+from parvis.adapters.engines.sound import HttpSoundMeter, sound_request, streams
+from parvis.adapters.engines.speaking import SoundAnswer
 from parvis.adapters.engines.stalls import Stalls
 from parvis.adapters.engines.tokenizer import Tokenizer
 from parvis.adapters.engines.tool_calls import ToolCalls
@@ -27,7 +39,11 @@ _PATHS = {
     Operation.COMPLETION: b"/v1/completions",
     Operation.EMBEDDING: b"/v1/embeddings",
 }
-AnyAnswer = StreamRelay | WholeAnswer | EmbeddingAnswer
+AnyAnswer = StreamRelay | WholeAnswer | EmbeddingAnswer | RerankAnswer | VectorsAnswer
+SoundLike = SoundAnswer | TranscriptAnswer | TranscriptStream
+_RERANK: Final = Operation.RERANK
+_SPEECH: Final = Operation.SPEECH
+_LISTENING: Final = (Operation.TRANSCRIPTION, Operation.TRANSLATION)
 
 
 class HttpEngine:
@@ -38,12 +54,19 @@ class HttpEngine:
         self.tokenizer = Tokenizer(self._upstreams)
         self.prober = Prober(self._upstreams)
         self.stalls = Stalls(self._upstreams)
+        self.meter = HttpSoundMeter(self._upstreams)
 
     async def start(self, job: Job, sink: Sink) -> Answer:
         """See `flows.ports.Engine`."""
-        pool = self._upstreams.pool(job.replica)
         asked = job.request
-        request = pool.request(_PATHS[asked.operation], job.replica.api_key, asked.request_id, engine_json(job))
+        pool = self._upstreams.pool(job.replica)
+        page = _PATHS.get(asked.operation)
+        if page is None and asked.operation is not _RERANK:
+            request = sound_request(pool, job)
+        elif page := page or page_of(job):
+            request = pool.request(page, job.replica.api_key, asked.request_id, engine_json(job))
+        else:
+            return await by_cosine(self._vectors, job, sink)
         connection = pool.idle()
         unheard: Unheard | None = None
         if connection is not None:
@@ -75,6 +98,11 @@ class HttpEngine:
         await answer.first_event()
         return answer
 
+    async def _vectors(self, job: Job, sink: Sink) -> VectorsAnswer:
+        answer = await self.start(job, sink)
+        assert isinstance(answer, VectorsAnswer)  # noqa: S101 - a job of `by_cosine`
+        return answer
+
     async def _count(self, job: Job, text: str) -> int | None:
         return await self.tokenizer.count(job.replica, job.model.engine_model, text)
 
@@ -90,10 +118,16 @@ class HttpEngine:
         self._upstreams.close()
 
 
-def _receiver(job: Job, sink: Sink, connection: UpstreamConnection, count: Count) -> AnyAnswer:
+def _receiver(job: Job, sink: Sink, connection: UpstreamConnection, count: Count) -> AnyAnswer | SoundLike:
     request = job.request
     if request.operation is Operation.EMBEDDING:
         return EmbeddingAnswer(job, connection, count)
+    if request.operation is _RERANK:
+        return receiver_of(job, connection, count)
+    if request.operation is _SPEECH:
+        return SoundAnswer(job, connection)
+    if request.operation in _LISTENING:
+        return TranscriptStream(job, sink, connection) if streams(job) else TranscriptAnswer(job, sink, connection)
     if not request.stream and not job.profile.always_stream:
         return WholeAnswer(job, connection, count)
     return StreamRelay(job, sink, connection, _outlet(job), count)
@@ -110,4 +144,4 @@ def _outlet(job: Job) -> Outlet:
     if job.profile.tools_by_schema and isinstance(body, ChatBody) and body.tools and body.tool_choice != "none":
         names = frozenset(tool.function.name for tool in body.tools)
         return ToolCalls(inner, names, request.request_id.removeprefix("req_"))
-    return inner
+    return Endings(inner) if may_differ(job) else inner

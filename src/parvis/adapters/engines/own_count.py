@@ -7,16 +7,16 @@ is estimated is marked, and never above what was delivered.
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
+from parvis.adapters.engines.thoughts import split
 from parvis.core.tokens import TokenCount
 from parvis.domain.catalog.model import Capability
 from parvis.domain.metering.plausible import Ceiling, split_reasoning
+from parvis.domain.metering.records import Operation
 from parvis.domain.quota.admission import worst_case
 from parvis.flows.ports import Job
 
 BYTES_PER_TOKEN = 4
 """Of a text that nobody counted."""
-OPENS, CLOSES = b"<think>", b"</think>"
-"""Around reasoning that an engine leaves at the beginning of its answer; some templates say the first one."""
 Count = Callable[[Job, str], Awaitable[int | None]]
 """The tokens of a text by the tokenizer of a job's model; None where nobody answers."""
 
@@ -50,18 +50,13 @@ def prompt_estimate(job: Job) -> int:
 
 
 def with_thoughts_apart(job: Job, texts: Iterable[bytes], thoughts: Iterable[bytes], beside: int) -> Said:
-    """What was said, with the reasoning that a reasoning model left in its text moved to the rest of it."""
-    visible, apart = [], [thought for thought in thoughts if thought]
-    for text in texts:
-        begins = text.lstrip().startswith(OPENS)
-        end = text.find(CLOSES)
-        if Capability.REASONING not in job.model.capabilities or not (begins or end >= 0):
-            visible.append(text)
-            continue
-        cut = len(text) if end < 0 else end + len(CLOSES)
-        apart.append(text[:cut])
-        visible.append(text[cut:])
-    return Said(tuple(text for text in visible if text), tuple(apart), beside)
+    """What was said. Of chats it is apart (see `thinking`); a completion's reasoning stands in its text."""
+    visible, apart = list(texts), list(thoughts)
+    if job.request.operation is Operation.COMPLETION and Capability.REASONING in job.model.capabilities:
+        parts = [split(_text(text)) for text in visible]
+        visible = [one.visible.encode() for one in parts]
+        apart += [one.thought.encode() for one in parts]
+    return Said(tuple(filter(None, visible)), tuple(filter(None, apart)), beside)
 
 
 async def count_all(job: Job, said: Said, count: Count) -> TokenCount | None:

@@ -19,6 +19,7 @@ from parvis.adapters.engines.own_count import (
     with_thoughts_apart,
 )
 from parvis.adapters.engines.refusals import broken, refusal
+from parvis.adapters.engines.thinking import Thinking, begun, thinks
 from parvis.adapters.engines.upstream import Stalled, UpstreamConnection
 from parvis.core.errors import EngineUnavailable, Failure
 from parvis.core.tokens import TokenCount
@@ -136,6 +137,7 @@ class StreamRelay:
         self._counts = Counts(job.request.choices, job.request.prompts, ceiling_of(job))
         self._streams = job.request.stream
         self._learns = job.request.stream and job.request.choices == 1 and not outlet.holds_back
+        self._thinking = Thinking(begun=begun(job)) if thinks(job) else None
         self._plain: PlainEvent | None = None
         """None also when all is over: then nothing is plain."""
 
@@ -271,9 +273,20 @@ class StreamRelay:
             self._counts.take_last(chunk)
             return b""
         self._created = self._created or chunk.created
+        if self._thinking is not None:
+            return self._thought_apart(self._thinking, chunk, payload)
         self._counts.take(chunk)
         freed = self._outlet.take(chunk, payload)
         if self._learns:
+            self._plain = learn(chunk, b"data: %b\n\n" % payload, freed) or self._plain
+        return freed
+
+    def _thought_apart(self, thinking: Thinking, chunk: Chunk, payload: bytes) -> bytes:
+        """The same of a model that can reason. Its plain events begin behind its reasoning."""
+        counted, told = thinking.apart(chunk, payload)
+        self._counts.take(counted)
+        freed = b"".join([self._outlet.take(one, written) for one, written in told])
+        if self._learns and counted is chunk:
             self._plain = learn(chunk, b"data: %b\n\n" % payload, freed) or self._plain
         return freed
 
@@ -354,10 +367,11 @@ class StreamRelay:
 
     def _what_is_open(self, outcome: Outcome, counted: TokenCount | None) -> Said | None:
         """What the engine can still be asked to count; usually nothing."""
-        counts, request = self._counts, self._job.request
+        counts, request, thinking = self._counts, self._job.request, self._thinking
         if outcome is not Outcome.COMPLETED and not (outcome is Outcome.CLIENT_LEFT and request.stream):
             return None
-        if counted is not None and (counts.tells_reasoning or not self._may_have_thoughts()):
+        told = counts.tells_reasoning and not (thinking is not None and thinking.found)
+        if counted is not None and (told or not self._may_have_thoughts()):
             return None
         said = with_thoughts_apart(
             self._job,
@@ -371,10 +385,12 @@ class StreamRelay:
 
     def _may_have_thoughts(self) -> bool:
         """Whether there may be reasoning that no running count has told apart."""
-        counts = self._counts
-        if Capability.REASONING in self._job.model.capabilities and not counts.thoughts:
+        counts, thinking, job = self._counts, self._thinking, self._job
+        if not counts.thoughts:
+            return Capability.REASONING in job.model.capabilities and job.request.operation is Operation.COMPLETION
+        if not counts.tells_running:
             return True
-        return bool(counts.thoughts) and not counts.tells_running
+        return thinking is not None and (thinking.uneven or (thinking.found and counts.tells_reasoning))
 
     async def _count_what_is_open(self, delivery: Delivery, said: Said) -> None:
         """Count it with the model's own tokenizer, or estimate it; the row says so."""

@@ -13,6 +13,8 @@ from parvis.flows.ports import Job
 from parvis.wire.chat_shapes import ChatBody, Message, ResponseFormat, StreamOptions, TextPart
 from parvis.wire.completion import CompletionBody
 from parvis.wire.embedding import EmbeddingBody
+from parvis.wire.ranked import engine_json as rerank_json
+from parvis.wire.rerank import Ranking
 
 _ANY_OBJECT = {"type": "object"}
 _WITHOUT_EFFECT = (("n", 1), ("tool_choice", "auto"))
@@ -25,6 +27,8 @@ def engine_json(job: Job) -> bytes:
     body = job.request.body
     if isinstance(body, EmbeddingBody):
         return _salted(job, _encode(_embedding_body(job, body)))
+    if isinstance(body, Ranking):
+        return _salted(job, rerank_json(body, job.model.engine_model))
     assert isinstance(body, ChatBody | CompletionBody)  # noqa: S101 - the operations of this adapter
     profile = job.profile
     streamed = (job.request.stream or profile.always_stream) or None
@@ -45,6 +49,10 @@ def engine_json(job: Job) -> bytes:
         _refuse_what_it_lacks(fresh, job)
     if profile.stop_as_list and isinstance(fresh.stop, str):
         fresh.stop = [fresh.stop]
+    if profile.format_as_value and isinstance(fresh, ChatBody) and fresh.response_format is not None:
+        return _salted(job, _with_format_as_value(fresh))
+    if profile.tools_by_schema and isinstance(fresh, ChatBody):
+        return _salted(job, _with_tools_by_schema(fresh))
     return _salted(job, _encode(fresh))
 
 
@@ -53,6 +61,25 @@ def _salted(job: Job, encoded: bytes) -> bytes:
     if not (job.profile.salt and job.cache_salt):
         return encoded
     return b'%b,"%b":"%b"}' % (encoded[:-1], job.profile.salt.encode(), job.cache_salt.encode())
+
+
+def _with_format_as_value(body: ChatBody) -> bytes:
+    """TGI's spelling: `{"type": ..., "value": ...}`, and nothing at all for text."""
+    wanted, body.response_format = body.response_format, None
+    if wanted is None or wanted.type == "text":
+        return _encode(body)
+    value = _ANY_OBJECT if wanted.type == "json_object" else {"name": "answer", "schema": _schema_of(wanted)}
+    return b'%b,"response_format":%b}' % (_encode(body)[:-1], _encode({"type": wanted.type, "value": value}))
+
+
+def _with_tools_by_schema(body: ChatBody) -> bytes:
+    """Tools in words, and a call that is demanded as what the answer must look like."""
+    schema = _wanted_schema(body)
+    encoded = _encode(in_words(body))
+    if schema is None:
+        return encoded
+    wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+    return b'%b,"response_format":%b}' % (encoded[:-1], _encode(wanted))
 
 
 def _refuse_what_it_lacks(body: ChatBody | CompletionBody, job: Job) -> None:
@@ -123,6 +150,14 @@ def _embedding_body(job: Job, body: EmbeddingBody) -> EmbeddingBody:
             param="dimensions",
         )
     return replace(body, model=job.model.engine_model, dimensions=None, encoding_format="float")
+
+
+def in_words(chat: ChatBody) -> ChatBody:
+    """A copy with tools, calls and results in words, for engines whose template ignores them."""
+    fresh = replace(chat, messages=plain_messages(chat.messages))
+    if fresh.tools:
+        with_tools_in_prompt(fresh)
+    return fresh
 
 
 def plain_messages(messages: list[Message]) -> list[Message]:

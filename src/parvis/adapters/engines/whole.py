@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+from parvis.adapters.engines.endings import may_differ, whole_endings
 from parvis.adapters.engines.own_count import (
     BYTES_PER_TOKEN,
     Count,
@@ -21,6 +22,7 @@ from parvis.adapters.engines.own_count import (
 )
 from parvis.adapters.engines.refusals import broken, refusal
 from parvis.adapters.engines.relay import answer_id
+from parvis.adapters.engines.thinking import WholeThinking, begun, thinks, whole_apart
 from parvis.adapters.engines.upstream import UpstreamConnection
 from parvis.core.errors import EngineUnavailable, Failure
 from parvis.core.tokens import TokenCount
@@ -48,6 +50,7 @@ class WholeAnswer:
         self._count = count
         self._created = 0
         self._choices = b""
+        self._thinking: WholeThinking | None = None
         self._counted: TokenCount | None = None
         self._open: Said | None = None
         self._connection = connection
@@ -117,6 +120,11 @@ class WholeAnswer:
             whole = self._read(body)
             self._created, self._choices = whole.created, bytes(whole.choices)
             counted = self._believe(whole.usage, len(self._choices))
+            if thinks(self._job):
+                self._thinking = whole_apart(self._choices, begun=begun(self._job))
+                self._choices = self._thinking.choices
+            if may_differ(self._job):
+                self._choices = whole_endings(self._choices)
             if counted is None or self._may_have_thoughts(whole.usage):
                 self._open = self._said()
             else:
@@ -147,20 +155,24 @@ class WholeAnswer:
 
     def _may_have_thoughts(self, usage: Usage | None) -> bool:
         """Whether there may be reasoning that the engine did not count apart."""
+        thinking = self._thinking
+        if thinking is not None and thinking.found:
+            return True
         if usage is not None and usage.tells_reasoning:
             return False
+        if thinking is not None:
+            return any(thinking.thoughts)
         said = self._choices.find(b'"reasoning') >= 0 and _THOUGHT.search(self._choices) is not None
         return said or _REASONING in self._job.model.capabilities
 
     def _said(self) -> Said:
         written = [choice.message or Message(choice.text) for choice in read_choices(self._choices)]
         calls = sum(len(bytes(one.tool_calls)) for one in written if bytes(one.tool_calls) != b"null")
-        return with_thoughts_apart(
-            self._job,
-            [(one.content or "").encode() for one in written],
-            [(one.reasoning_content or one.reasoning or "").encode() for one in written],
-            calls // BYTES_PER_TOKEN,
-        )
+        visible = [(one.content or "").encode() for one in written]
+        thoughts = [(one.reasoning_content or one.reasoning or "").encode() for one in written]
+        if self._thinking is not None:  # with their marks
+            visible, thoughts = self._thinking.visible, self._thinking.thoughts
+        return with_thoughts_apart(self._job, visible, thoughts, calls // BYTES_PER_TOKEN)
 
     async def _count_what_is_open(self, said: Said) -> None:
         """Count it with the model's own tokenizer, or estimate it; the row says so."""

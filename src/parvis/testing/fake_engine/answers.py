@@ -46,13 +46,19 @@ class Choice(NamedTuple):
     tool: str | None = None
     echo: bool = False
     """`fixed` are the request's words, and the reasoning says them too."""
-    think: bool = False
-    """The reasoning stands in the text, between marks."""
+    marks: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    """The reasoning stands in the text, between these tokens."""
+    reasoning_wanted: int = 0
+    """What the reasoning would be if nothing cut it."""
 
     def token(self, i: int) -> tuple[Part, str]:
         """The i-th token: where it belongs, and its text."""
-        if i < self.reasoning and self.think:
-            return "content", {0: " <think>", self.reasoning - 1: " </think>"}.get(i, piece(self.seed, i))
+        if i < self.reasoning and self.marks is not None:
+            opens, closes = self.marks
+            place = i - self.reasoning_wanted + len(closes)
+            if i < len(opens) or place >= 0:
+                return "content", opens[i] if i < len(opens) else closes[place]
+            return "content", piece(self.seed, i)
         if i < self.reasoning:
             return "reasoning", self.fixed[i % len(self.fixed)] if self.echo and self.fixed else piece(self.seed, i)
         if self.fixed is None:
@@ -61,7 +67,7 @@ class Choice(NamedTuple):
 
     def text(self, part: Part) -> str:
         """All the text of one part."""
-        apart = 0 if self.think else self.reasoning
+        apart = 0 if self.marks else self.reasoning
         wanted = range(apart) if part == "reasoning" else range(apart, self.tokens)
         return "".join(text for kind, text in map(self.token, wanted) if kind == part)
 
@@ -105,7 +111,12 @@ def texts(body: Json) -> list[str]:
 
 
 def prompts(body: Json) -> list[Any]:
-    """The prompts of a completion or the inputs of an embedding: each a string or a list of token numbers."""
+    """The prompts of a completion or the inputs of an embedding: each a string or a list of token numbers.
+
+    Of a reranking, the query before each document.
+    """
+    if body.get("documents") is not None:
+        return [f"{body.get('query')} {document}" for document in body["documents"]]
     given = body.get("prompt") or body.get("input") or ""
     if isinstance(given, list) and not (given and isinstance(given[0], int)):
         return given
@@ -181,8 +192,14 @@ def _choice(number: int, seed: int, body: Json, orders: Commands) -> Choice:
         fixed=fixed,
         tool=tool["name"] if tool else None,
         echo=orders.echo and not tool,
-        think=orders.think,
+        marks=_marks(orders) if orders.think else None,
+        reasoning_wanted=orders.reason,
     )
+
+
+def _marks(orders: Commands) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    opens, closes = ((" <th", "ink>"), (" </th", "ink>")) if orders.half_marks else ((" <think>",), (" </think>",))
+    return () if orders.no_opening else opens, closes
 
 
 def _fixed_text(seed: int, tool: Json | None, body: Json, orders: Commands) -> tuple[str, ...] | None:
@@ -200,7 +217,8 @@ def _fixed_text(seed: int, tool: Json | None, body: Json, orders: Commands) -> t
 
 
 def _schema(body: Json) -> Json:
-    wrapped: Json = (body.get("response_format") or {}).get("json_schema") or {}
+    wanted: Json = body.get("response_format") or {}
+    wrapped: Json = wanted.get("json_schema") or wanted.get("value") or {}
     small: Json = {"type": "object", "properties": {"word": {"type": "string"}, "count": {"type": "integer"}}}
     return wrapped.get("schema") or body.get("json_schema") or small
 
@@ -231,6 +249,12 @@ def _typed_example(schema: Json, seed: int) -> Any:
             return None
         case _:
             return piece(seed, 0).strip()
+
+
+def relevance(body: Json) -> list[float]:
+    """Of each document: the part of the query's words that it has."""
+    wanted = set(str(body["query"]).lower().split())
+    return [len(wanted & set(str(text).lower().split())) / max(len(wanted), 1) for text in body["documents"]]
 
 
 def embeddings(body: Json) -> Iterator[list[float]]:

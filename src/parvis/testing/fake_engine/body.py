@@ -37,6 +37,12 @@ class Body:
         if len(data) >= self._cut_bytes:
             raise CutError
 
+    async def sound(self, kind: str, data: bytes, audio_ms: int) -> None:
+        """Send a body of known length, and in its head how long it sounds."""
+        await self._connection.send(self._head(200, kind, f"x-audio-ms: {audio_ms}\r\ncontent-length: {len(data)}"))
+        await self._connection.send(data)
+        self._record.finished = True
+
     async def start(self) -> None:
         """Send the head of a stream."""
         await self._connection.send(self._head(200, "text/event-stream; charset=utf-8", "transfer-encoding: chunked"))

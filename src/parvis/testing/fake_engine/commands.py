@@ -26,6 +26,12 @@ class Commands(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Say the request's own words again, as the answer and as the reasoning, each word a token."""
     think: bool = False
     """Leave the reasoning in the text, between `<think>` and `</think>`, each of which is one of its tokens."""
+    half_marks: bool = False
+    """Each of these marks is two of its tokens."""
+    no_opening: bool = False
+    """Leave the first of them out, as if the template had said it."""
+    says_none: bool = False
+    """Tell usage without any reasoning, as an engine that does not look into its texts."""
     runaway: bool = False
     """Go on beyond `max_tokens`."""
     bundle: int = 1

@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from parvis.testing.fake_engine import answers, shapes
+from parvis.testing.fake_engine import answers, shapes, sounds
 from parvis.testing.fake_engine.answers import Json
 from parvis.testing.fake_engine.body import Body
 from parvis.testing.fake_engine.commands import Commands, Faults, commands
@@ -102,6 +102,7 @@ class FakeEngine:
             "/v1/chat/completions": self._generate,
             "/v1/completions": self._generate,
             "/v1/embeddings": self._embed,
+            "/v1/rerank": self._rerank,
             "/tokenize": self._tokenize,
             "/apply-template": self._apply_template,
             "/chat_tokenize": self._tokenize,
@@ -117,6 +118,9 @@ class FakeEngine:
                 await Body(connection, request, record, orders).whole(*page)
                 return
             self._log.append(record)
+            if request.path in sounds.PAGES:
+                await sounds.answer(request, Body(connection, request, record, orders), record)
+                return
             record.body = _decoded(request.body)
             fields = self._checked(request, record.body)
             record.stream = bool(fields.stream)
@@ -165,6 +169,8 @@ class FakeEngine:
         strict = fields.model and self._options.flavour != "llamacpp"
         if strict and fields.model not in self._options.models:
             raise RefusedError(404, f"The model `{fields.model}` does not exist.")
+        if self._options.flavour == "tgi" and "value" not in (fields.response_format or {"value": None}):
+            raise RefusedError(422, "response_format: missing field `value`")
         return fields
 
     @asynccontextmanager
@@ -216,6 +222,7 @@ class FakeEngine:
             timings_running=fields.timings_per_token and flavour == "llamacpp" and not job.orders.no_usage,
             # A completion asks by a number, of which 0 means the chosen token alone; a chat by true.
             logprobs=None if fields.logprobs is None or fields.logprobs is False else alternatives,
+            named_call=isinstance(job.body.get("tool_choice"), dict),
             quote=_quoted(job.body, job.orders),
             orders=job.orders,
         )
@@ -231,6 +238,14 @@ class FakeEngine:
         self._read += counted
         as_base64 = job.fields.encoding_format == "base64"
         body = shapes.embedding_body(self._shape(job), vectors, counted, as_base64=as_base64)
+        await job.out.whole(200, _JSON, body)
+
+    async def _rerank(self, job: Job) -> None:
+        if self._options.flavour in ("tgi", "ollama"):
+            raise RefusedError(404, "Not Found")
+        tokens = answers.prompt_tokens(job.body)
+        self._read += sum(tokens)
+        body = shapes.rerank_body(self._shape(job), job.body, answers.relevance(job.body), tokens)
         await job.out.whole(200, _JSON, body)
 
     async def _tokenize(self, job: Job) -> None:

@@ -6,6 +6,7 @@ See `flavours`.
 
 import base64
 from array import array
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -52,6 +53,8 @@ class Shape(NamedTuple):
     """llama.cpp was asked for its timings with each token."""
     logprobs: int | None = None
     """Alternatives for each token; None for no log-probabilities."""
+    named_call: bool = False
+    """The request names the function that is to be called."""
     quote: bytes = b""
     """What errors say again of the request."""
     orders: Commands = Commands()
@@ -76,6 +79,14 @@ class Shape(NamedTuple):
         if self.flavour == "llamacpp":
             order = _LLAMA_CHUNK_ORDER if kind == "chat.completion.chunk" else _LLAMA_ORDER
         return {key: fields[key] for key in order if key in fields}
+
+    def ending(self, choice: Choice, *, streamed: bool) -> str:
+        """Why it ended, in the flavour's words."""
+        calls = choice.finish_reason == "tool_calls"
+        if calls and (self.flavour == "tgi" or (self.flavour == "vllm" and self.named_call)):
+            return "stop"
+        own = self.flavour == "tgi" and streamed and not self.chat and choice.finish_reason == "stop"
+        return "eos_token" if own else choice.finish_reason
 
     def chunk(self, choices: list[Json], **extra: object) -> bytes:
         kind = "chat.completion.chunk" if self.chat else "text_completion"
@@ -128,8 +139,8 @@ def usage(shape: Shape, answer: Answer, orders: Commands) -> Json:
     if not shape.traits.details:
         return claimed(written, orders, "prompt_tokens", "completion_tokens")
     written["prompt_tokens_details"] = {"cached_tokens": prompt + 1 if orders.cached_above else answer.cached_tokens}
-    silent = orders.no_reasoning_usage or orders.think
-    reasoning = completion + 1 if orders.reasoning_above else answer.reasoning
+    silent = orders.no_reasoning_usage or (orders.think and not orders.says_none)
+    reasoning = completion + 1 if orders.reasoning_above else 0 if orders.says_none else answer.reasoning
     if shape.flavour == "sglang":
         written["reasoning_tokens"] = 0 if silent else reasoning
     elif shape.flavour != "llamacpp" and not silent:
@@ -179,16 +190,16 @@ def whole(shape: Shape, answer: Answer, orders: Commands) -> bytes:
 
 
 def _whole_choice(shape: Shape, choice: Choice) -> Json:
-    logprobs = logprobs_of(shape, choice, range(choice.tokens))
+    logprobs, ending = logprobs_of(shape, choice, range(choice.tokens)), shape.ending(choice, streamed=False)
     if not shape.chat:
-        return shape.delta(choice.number, {"content": choice.text("content")}, choice.finish_reason, logprobs)
+        return shape.delta(choice.number, {"content": choice.text("content")}, ending, logprobs)
     message: Json = {"role": "assistant", "content": None if choice.tool else choice.text("content")}
     if choice.reasoning:
         message[shape.reasoning_field] = choice.text("reasoning")
     if choice.tool:
         called = {"name": choice.tool, "arguments": choice.text("arguments")}
         message["tool_calls"] = [{"id": choice.call_id(), "type": "function", "function": called}]
-    written = shape.delta(choice.number, message, choice.finish_reason, logprobs)
+    written = shape.delta(choice.number, message, ending, logprobs)
     return {"message" if key == "delta" else key: value for key, value in written.items()}
 
 
@@ -242,6 +253,32 @@ def embedding_body(shape: Shape, vectors: list[list[float]], prompt_tokens: int,
     counted = claimed(counted, shape.orders, "prompt_tokens", "prompt_tokens")
     body = {"id": shape.id, "object": "list", "created": shape.created, "model": shape.model, "data": data}
     return msgspec.json.encode(body | {"usage": counted})
+
+
+def rerank_body(shape: Shape, body: Json, scores: list[float], tokens: Sequence[int]) -> bytes:
+    """The scores of documents, the best first: SGLang's list, else Jina's shape, which vLLM fills with documents."""
+    order = sorted(range(len(scores)), key=lambda index: -scores[index])
+    if shape.flavour == "sglang":
+        return msgspec.json.encode(
+            [
+                {
+                    "score": scores[index],
+                    "document": body["documents"][index],
+                    "index": index,
+                    "meta_info": {"id": shape.id, "prompt_tokens": tokens[index]},
+                }
+                for index in order
+            ]
+        )
+    counted = claimed(
+        {"prompt_tokens": sum(tokens), "total_tokens": sum(tokens)}, shape.orders, "prompt_tokens", "prompt_tokens"
+    )
+    results: list[Json] = [{"index": index, "relevance_score": scores[index]} for index in order]
+    if shape.flavour == "vllm":
+        results = [
+            one | {"document": {"text": body["documents"][one["index"]], "multi_modal": None}} for one in results
+        ]
+    return msgspec.json.encode({"id": shape.id, "model": shape.model, "usage": counted, "results": results})
 
 
 def _base64(vector: list[float]) -> str:

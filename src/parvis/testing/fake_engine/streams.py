@@ -78,7 +78,9 @@ def _running(shape: Shape, answer: Answer, choice: Choice, done: int) -> Json:
     told: Json = {"prompt_tokens": prompt, "total_tokens": prompt + counted, "completion_tokens": counted}
     if shape.flavour == "sglang":
         told |= {"prompt_tokens_details": None, "reasoning_tokens": 0}
-    if shape.newer_vllm and not (shape.orders.think or shape.orders.no_reasoning_usage):
+    if shape.newer_vllm and shape.orders.says_none:
+        told["completion_tokens_details"] = {"reasoning_tokens": 0}
+    elif shape.newer_vllm and not (shape.orders.think or shape.orders.no_reasoning_usage):
         told["completion_tokens_details"] = {"reasoning_tokens": min(done, choice.reasoning)}
     return {"usage": claimed(told, shape.orders, "prompt_tokens", "completion_tokens")}
 
@@ -114,7 +116,7 @@ def _token_event(shape: Shape, answer: Answer, choice: Choice, tokens: range) ->
     if "arguments" in texts:
         delta["tool_calls"] = [{"index": 0, "function": {"arguments": texts["arguments"]}}]
     ends = tokens.stop == choice.tokens and _finishes_with_token(shape, choice)
-    finish = choice.finish_reason if ends else None
+    finish = shape.ending(choice, streamed=True) if ends else None
     written = shape.delta(choice.number, delta, finish, logprobs_of(shape, choice, tokens))
     extra = _running(shape, answer, choice, tokens.stop)
     if ends and shape.flavour == "tgi" and not shape.chat and not shape.orders.no_usage:
@@ -140,7 +142,8 @@ def _ending(shape: Shape, answer: Answer, orders: Commands) -> Iterator[Event]:
             extra = _running(shape, answer, choice, choice.tokens)
             if llama and not alone:
                 extra = account | {"timings": timings(shape, answer, choice, choice.tokens)}
-            yield Event(shape.chunk([shape.delta(choice.number, empty, choice.finish_reason)], **extra))
+            finish = shape.ending(choice, streamed=True)
+            yield Event(shape.chunk([shape.delta(choice.number, empty, finish)], **extra))
     if alone and llama:
         last = answer.choices[-1]
         account["timings"] = timings(shape, answer, last, last.tokens)
