@@ -1,6 +1,7 @@
 """Large bodies are bounded by what they hold, before any of it is read; their texts may be as long as they like."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -70,3 +71,18 @@ def test_what_is_no_object_is_told_as_such() -> None:
     with pytest.raises(BadRequest) as failure:
         read_chat(b" " * LARGE_BYTES + b"[]")
     assert str(failure.value).startswith("The body must be a JSON object.")
+
+
+@pytest.mark.parametrize("name", FREE_BYTES_MAX)
+@pytest.mark.parametrize("spelled", [str, lambda name: "".join(f"\\u{ord(char):04x}" for char in name)])
+@pytest.mark.parametrize("text", ['say "no"', "plain", "\\u", '"\\'])
+def test_a_bounded_field_is_found_however_it_is_spelled(name: str, spelled: Callable[[str], str], text: str) -> None:
+    for before, after in ((FILLER, text), (text, FILLER)):
+        parts = ",".join(["[]"] * (FREE_PARTS_MAX + 1))
+        body = f'{{"a":{json.dumps(before)},"{spelled(name)}":[{parts}],"b":{json.dumps(after)}}}'
+        assert refused(body.encode()) is not None
+
+
+def test_a_name_within_a_text_is_a_text() -> None:
+    for text in ('"tools"', "tools", '\\"tools\\":[[]]'):
+        assert refused(json.dumps({"a": FILLER, "b": [text] * 3}).encode()) is None

@@ -145,3 +145,10 @@ def test_a_long_text_that_stands_elsewhere_hides_no_key() -> None:
         f'{{"model":"m","user":"{text}","messages":[{{"role":"user","content":"{escaped(text)[1:-1]}"}}],"model":"m"}}'
     ).encode()
     assert not said_once(read_chat(body), body)
+
+
+def test_an_escaped_colon_is_not_taken_for_a_text_that_looks_like_it() -> None:
+    same = "x" * LONG_CHARS + "\\u003a" * 2
+    messages = f'{{"role":"user","content":"{same}"}},{{"role":"user","content":{plain(same)}}}'
+    body = f'{{"model":"m","model":"m","model":"m","messages":[{messages}]}}'.encode()
+    assert not said_once(read_chat(body), body)

@@ -15,6 +15,11 @@ FREE_BYTES_MAX = {"tools": 524_288, "response_format": 131_072, "logit_bias": 16
 """Fields of a large body in which lists or numbers may stand without any text, or whose keys are dear to check."""
 FREE_PARTS_MAX = 40_000
 """Commas and opening brackets of such a field, those within its texts too."""
+FEW = 128
+"""A body of so few quotes and brackets is not nested deeply, and those fields are looked for quote by quote: that is
+sooner done than reading it."""
+_NAMES = frozenset(name.encode() for name in FREE_BYTES_MAX)
+_NAME_BYTES_MAX = max(map(len, _NAMES)) * len("\\u0000")
 
 
 class _Outline(msgspec.Struct):
@@ -32,11 +37,13 @@ _outline = msgspec.json.Decoder(_Outline)
 def bound_large(body: bytes) -> None:
     """Refuse a body that would take long to read. Raises BadRequest, or msgspec's errors for what is no JSON object."""
     # A quote within a text stands behind a backslash, so the others are those of names and texts: two each.
-    quotes = body.count(b'"')
-    if quotes > 2 * TEXTS_MAX and quotes - body.count(b'\\"') > 2 * TEXTS_MAX:
+    quotes = _count(b'"', body)
+    if quotes > 2 * TEXTS_MAX and body.count(b'"') - body.count(b'\\"') > 2 * TEXTS_MAX:
         raise BadRequest(
             f"The body has over {TEXTS_MAX} names and texts. Send less of them, or join texts.", code="too_many_keys"
         )
+    if quotes <= FEW and _count(b"[", body) <= FEW and _count(b"{", body) <= FEW and _names_none(body):
+        return
     outline = _outline.decode(body)
     for name, most in FREE_BYTES_MAX.items():
         field = bytes(getattr(outline, name))
@@ -45,3 +52,24 @@ def bound_large(body: bytes) -> None:
             raise BadRequest(
                 f"'{name}' is over {most} bytes, or has over {FREE_PARTS_MAX} parts.", code=code, param=name
             )
+
+
+def _count(byte: bytes, body: bytes) -> int:
+    """How often it is there, or one more than all names and texts need if that is more.
+
+    Like `body.count`, but a tenth of its time where there are few: bytes to replace are looked for in whole words.
+    """
+    return len(body) - len(body.replace(byte, b"", 2 * TEXTS_MAX + 1))
+
+
+def _names_none(body: bytes) -> bool:
+    """Whether certainly none of the fields is there: no name of theirs between two quotes, and none in escapes."""
+    start = body.find(b'"')
+    while start >= 0:
+        end = body.find(b'"', start + 1)
+        if 0 < end - start <= _NAME_BYTES_MAX + 1:
+            name = body[start + 1 : end]
+            if name in _NAMES or b"\\u" in name:
+                return False
+        start = end
+    return True

@@ -13,7 +13,7 @@ from parvis.wire.chat_shapes import ChatBody, ImagePart, Message, Part, TextPart
 
 LONG_CHARS = 8_192
 """A text of which it pays to look whether the caller spelled it as we would: then it is passed over at once."""
-HEAD_BYTES = 64
+HEAD_CHARS = 60
 _ESCAPED_COLON = b"\\u003"
 """How the escape of a colon begins, and that of few other characters: with it colons cannot be counted."""
 _TEXT_PART_KEYS = 2
@@ -78,16 +78,29 @@ def _colons_outside(body: bytes, texts: list[str]) -> int:
     """The colons of the body, less those of these texts; -1 where that is not certain."""
     colons = start = 0
     for text in texts:
-        spelled = _spell(text)
-        found = body.find(spelled[:HEAD_BYTES], start)
-        if found < 0 or not body.startswith(spelled, found):
+        found = body.find(_spell(text[:HEAD_CHARS])[:-1], start)
+        spelled_bytes = _spelled_bytes(body, found, text) if found >= 0 else 0
+        if not spelled_bytes:
             colons -= text.count(":")
             continue
         if body.find(_ESCAPED_COLON, start, found) >= 0:
             return -1
         # It may stand anywhere, and be another text: its colons are as many in any case, and none of them escaped.
         colons += body.count(b":", start, found)
-        start = found + len(spelled)
+        start = found + spelled_bytes
     if body.find(_ESCAPED_COLON, start) >= 0:
         return -1
     return colons + body.count(b":", start)
+
+
+def _spelled_bytes(body: bytes, found: int, text: str) -> int:
+    """The length of the text there, spelled as we would, with its quotes; 0 if it is another, or another spelling.
+
+    Most of the time goes into spelling it. Where it has no escapes, it need not be spelled.
+    """
+    if text.isascii() and body.startswith(b'"', found + 1 + len(text)):
+        plain = text.encode()
+        if plain.find(b"\\") < 0 and body.startswith(plain, found + 1):
+            return len(plain) + 2
+    spelled = _spell(text)
+    return len(spelled) if body.startswith(spelled, found) else 0
