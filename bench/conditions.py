@@ -17,6 +17,18 @@ from places import PEERS
 
 SYNCS = 400
 SYNC_BYTES = 4096
+INSTRUCTION_SETS = (
+    "avx2",
+    "avx512f",
+    "avx512_vnni",
+    "avx_vnni",
+    "avx512_bf16",
+    "amx_int8",
+    "amx_bf16",
+    "asimddp",
+    "i8mm",
+)
+ENGINE_PACKAGES = ("xllamacpp", "openvino", "openvino-genai")
 
 
 def processor() -> str:
@@ -77,10 +89,32 @@ def parvis_version() -> str:
     return f"{version} ({'interpreted' if interpreted else 'compiled'})"
 
 
+def instruction_sets() -> str:
+    """Those of the processor that engines of language models make use of."""
+    found = re.search(r"^flags\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    flags = set(found[1].split()) if found else set()
+    return ", ".join(name for name in INSTRUCTION_SETS if name in flags) or "none that we know of"
+
+
 def conditions() -> dict[str, str]:
     """Name and value of each condition, in reading order."""
     peers = {name: debian_version(name) for name in DEBIAN_PEERS}
     peers |= {name: locked_version(name) for name in PYTHON_PEERS}
+    return _with_versions(peers)
+
+
+def engine_conditions() -> dict[str, str]:
+    """The same, for engines: what the processor can do, and no peers."""
+    engines = {}
+    for name in ENGINE_PACKAGES:
+        try:
+            engines[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            engines[name] = "not installed"
+    return {**_with_versions(engines), "instruction sets": instruction_sets()}
+
+
+def _with_versions(others: dict[str, str]) -> dict[str, str]:
     return {
         "date": dt.datetime.now(tz=dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": f"{processor()}, {os.cpu_count()} cores",
@@ -88,6 +122,6 @@ def conditions() -> dict[str, str]:
         "kernel": platform.release(),
         "Python": python_build(),
         "disk, fdatasync": disk_sync(),
-        "versions": ", ".join(f"{name} {version}" for name, version in {"parvis": parvis_version(), **peers}.items()),
+        "versions": ", ".join(f"{name} {version}" for name, version in {"parvis": parvis_version(), **others}.items()),
         "load before the run": f"{os.getloadavg()[0]:.2f}",
     }

@@ -61,10 +61,13 @@ def tried(program: Path, name: str, document: Path, url: str, credential: str, e
     return subprocess.run(command, check=False, timeout=RUN_S_MAX, cwd=document.parent).returncode == 0
 
 
+_MODELS = {"ChatBody": CHAT, "CompletionBody": CHAT, "EmbeddingBody": EMBEDDING, "RerankBody": EMBEDDING}
+
+
 def usable() -> Json:
     """The document of the inference listener, in which every model is one that is there: else most answers are 404."""
     document = description()
-    for name, model in {"ChatBody": CHAT, "CompletionBody": CHAT, "EmbeddingBody": EMBEDDING}.items():
+    for name, model in _MODELS.items():
         document["components"]["schemas"][name]["properties"]["model"] = {"enum": [model]}
     document["paths"]["/v1/models/{model}"]["get"]["parameters"][0]["schema"] = {"enum": [CHAT, EMBEDDING, "nobody"]}
     return document
