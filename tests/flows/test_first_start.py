@@ -8,7 +8,8 @@ import pytest
 from parvis.adapters.store.store import SqlStore
 from parvis.core.errors import Unavailable
 from parvis.core.money import Money
-from parvis.domain.billing.price import Quantities, cost_of, price_in_force
+from parvis.core.quantities import Quantities
+from parvis.domain.billing.price import cost_of, price_in_force
 from parvis.domain.billing.transfer import tenant_account
 from parvis.domain.catalog.builtin import entry
 from parvis.flows.catalogue import apply

@@ -20,7 +20,7 @@ ROOMS = (
 )
 INFERENCE = (
     *("serve", "permit", "caches", "purse", "quota", "scarcity", "throttle", "rate_trade", "limit_texts"),
-    *("trail", "fleet", "waiting", "directory", "ingest"),
+    *("measuring", "trail", "fleet", "waiting", "directory", "ingest"),
     *("simulated_fleet", "simulated_policies"),  # refuse nobody but simulated requests
 )
 """Stories whose refusals go to programs, in English."""

@@ -74,7 +74,7 @@ def at(engines: list[FakeEngineProcess]) -> list[Json]:
 
 async def test_an_engine_of_the_settings_runs_as_often_as_it_says(tmp_path: Path) -> None:
     keeper = EngineKeeper(Crew(tmp_path), tmp_path, lambda _: None)
-    twice = {"two": EngineSettings(**LLAMA, replicas=2)}
+    twice = {"two": EngineSettings(**LLAMA, replicas=2, threads=1)}
     try:
         assert keeper.adopt(twice, await keeper.prepare(twice)) == []
         assert sorted(one.replica_id for one in keeper.replicas) == ["two-0", "two-1"]
@@ -91,7 +91,7 @@ async def test_an_engine_process_that_freezes_is_killed_and_another_serves(
     monkeypatch.setattr(engine_watch, "LOOK_S_MAX", 1.0)
     monkeypatch.setattr(engine_watch, "PAUSE_S", 0.2)
     keeper = EngineKeeper(Crew(tmp_path), tmp_path, lambda _: None)
-    frozen = {"one": EngineSettings(**LLAMA)}
+    frozen = {"one": EngineSettings(**LLAMA, replicas=1, threads=1)}
     watching = asyncio.ensure_future(EngineWatch(lambda: keeper.serving, lambda: 2.0).run())
     try:
         keeper.adopt(frozen, await keeper.prepare(frozen))

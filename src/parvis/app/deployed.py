@@ -242,7 +242,7 @@ def _given(name: str, engine: EngineSettings) -> Deployment:
         deployment_id=name,
         pool=name,
         source=Source.HERE if engine.weights else Source.ADDRESSES,
-        kind=engine.kind,
+        kind=engine.server,
         addresses=tuple(Address(url) for url in engine.addresses),
         weights=engine.weights,
         replicas=engine.replicas if engine.weights else len(engine.addresses),

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 from parvis.adapters.engines.tls import engine_context
-from parvis.adapters.engines.weights import locate
 from parvis.adapters.keyring.file_key import FILE as ROOT_KEY_FILE
 from parvis.adapters.keyring.file_key import load_root_key
 from parvis.adapters.keyring.signing_key import Ed25519Signer
 from parvis.adapters.store.store import SqlStore
+from parvis.app.engine_start import find_weights
 from parvis.app.openid import outbound_of
 from parvis.app.premises import write_operator_token
 from parvis.app.replicas import given_replicas
@@ -24,6 +24,7 @@ from parvis.core.errors import Failure, Misconfigured
 from parvis.core.money import Money
 from parvis.domain.catalog.builtin import entry
 from parvis.domain.catalog.model import Model
+from parvis.domain.fleet.replica import EngineKind
 from parvis.domain.vault.sealing import derive_key
 from parvis.flows.first_start import first_start
 from parvis.flows.keys import Mint, NewKey
@@ -60,6 +61,7 @@ def entries_of(settings: Settings) -> list[Model]:
             engine_model=engine.engine_model or engine.model,
             context_tokens=engine.context_tokens,
             embedding=engine.embedding,
+            audio=engine.kind is EngineKind.SPEECH,
         )
         for name, engine in settings.engines.items()
         if engine.model
@@ -82,7 +84,7 @@ async def look_first(settings: Settings) -> None:
         if engine.tls is not None:
             engine_context(engine.tls)
         if engine.weights:
-            await asyncio.to_thread(locate, engine.weights, settings.home / "cache")
+            await asyncio.to_thread(find_weights, engine.server, engine.weights, settings.home / "cache")
 
 
 async def open_house(settings: Settings, say: Callable[[str], None]) -> None:

@@ -13,7 +13,7 @@ def given_replicas(settings: Settings) -> tuple[Replica, ...]:
         Replica(
             f"{name}-{place}",
             name,
-            engine.kind,
+            engine.server,
             address,
             ReplicaState.READY,
             engine_key(engine.api_key_file),

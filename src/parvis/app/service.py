@@ -17,6 +17,7 @@ from parvis.app.keep_deployed import DeployedKeeper
 from parvis.app.keep_engines import END_S_MAX, EngineKeeper
 from parvis.app.keep_gateways import GatewayKeeper
 from parvis.app.keep_ray import RayKeeper
+from parvis.app.laying_out import make_weights
 from parvis.app.opening import look_first, open_house
 from parvis.app.sockets import Sockets
 from parvis.core.errors import Failure, Misconfigured
@@ -56,6 +57,7 @@ class Service:
     async def start(self) -> None:
         """Raises Misconfigured."""
         await look_first(self.settings)
+        await make_weights(self.settings, self._say)
         await open_house(self.settings, self._say)
         await together(self.control.fill(acts=True), self._start_engines())
         await self._start_deployed()
@@ -70,6 +72,7 @@ class Service:
         first: after `rest` everything has been loaded, and nobody is without control for longer than it takes to bind.
         """
         await look_first(self.settings)
+        await make_weights(self.settings, self._say)
         await self._start_engines()
         await open_house(self.settings, self._say)  # a newer release's steps run while the older one serves
         await self.control.fill(acts=False)
@@ -92,6 +95,7 @@ class Service:
         """
         changes = compare(self.settings, wanted)
         await look_first(changes.settings)
+        await make_weights(changes.settings, self._say)
         weights = _weights(changes.settings)
         fresh = await self._engines.prepare(weights)
         before, self.settings = self.settings, changes.settings

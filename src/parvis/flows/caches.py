@@ -18,6 +18,13 @@ _SALTED: Final = Caching.SALTED
 _OFF: Final = Caching.OFF
 _REFUSED: Final = Caching.REFUSED
 """Found once: in Python 3.11, to look a member up in its enum costs as much as a call."""
+_LEAVE_NOTHING: Final = (
+    Operation.EMBEDDING,
+    Operation.RERANK,
+    Operation.TRANSCRIPTION,
+    Operation.TRANSLATION,
+    Operation.SPEECH,
+)
 _IN_FORCE = {
     (kind, declared, alone): caching_in_force(PROFILES[kind], declared, alone=alone)
     for kind, declared, alone in product(PROFILES, CacheSharing, (False, True))
@@ -38,14 +45,14 @@ def cache_for(prepared: PreparedKey, request: InferenceRequest, replica: Replica
     """The salt that the engine is given (or none), and whether the request may find what was computed before.
 
     Raises NotPermitted where the engine would let tenants find each other's prompts and nobody has declared that.
-    Embeddings leave nothing behind that an answer could tell.
+    Embeddings, rankings and sound leave nothing behind that an answer could tell.
     """
     caching = _IN_FORCE[replica.kind, replica.cache, prepared.alone]
     if caching is _SALTED:
         return prepared.cache_salt, True
     if caching is _OFF:  # under a salt of its own, nothing is found either
         return request.request_id, False
-    if caching is _REFUSED and request.operation is not Operation.EMBEDDING:
+    if caching is _REFUSED and request.operation not in _LEAVE_NOTHING:
         raise NotPermitted(
             f"The engine of '{request.model}' keeps one prompt cache for all tenants, and your operator has not "
             "declared that this is wanted. Ask your operator to set 'cache' for it, or use another model.",

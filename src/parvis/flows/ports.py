@@ -9,6 +9,7 @@ from msgspec import Struct
 from parvis.core.clock import Clock
 from parvis.core.errors import EngineUnavailable
 from parvis.core.money import ZERO, Money
+from parvis.core.quantities import Quantities
 from parvis.core.tokens import NO_TOKENS, TokenCount
 from parvis.domain.billing.price import PriceList
 from parvis.domain.catalog.difficulty import Scorer, difficulty
@@ -86,6 +87,10 @@ class Delivery(Struct):
     """As in its `Hold`."""
     quarantined: str = ""
     """What the engine claimed to have counted, where that cannot be; the tokens are then our own count."""
+    quantities: Quantities | None = None
+    """What has been delivered beside tokens, if that is anything; kept true like them."""
+    content_type: bytes = b""
+    """Of a whole answer that is no JSON."""
 
 
 class Answer(Protocol):
@@ -124,6 +129,21 @@ class Engine(Protocol):
         Raises EngineUnavailable when nothing was computed (another replica may be tried), BadRequest when the engine
         finds the request wrong (with the field's code), EngineBroke otherwise.
         """
+
+
+class Sound(NamedTuple):
+    """A file of sound."""
+
+    content: memoryview
+    ending: str
+    """Of its name, where that tells a format."""
+
+
+class SoundMeter(Protocol):
+    """Engines that can tell how long a sound is without hearing it."""
+
+    async def measure(self, replica: Replica, request_id: str, sound: Sound) -> int | None:
+        """Milliseconds; None where this kind of engine does not say. Raises BadRequest, EngineUnavailable."""
 
 
 class PromptCounter(Protocol):
@@ -398,3 +418,4 @@ class House:
     clock: Clock
     scorer: Scorer = difficulty
     """How hard a task is, for `auto` entries."""
+    meter: SoundMeter | None = None

@@ -6,7 +6,7 @@ Nearly always this is arithmetic in memory; where money falls short, `scarcity` 
 from parvis.core.clock import Clock
 from parvis.core.money import ZERO, Money
 from parvis.core.tokens import TokenCount
-from parvis.domain.billing.price import PriceList, cost_max
+from parvis.domain.billing.price import PriceList, cost_max, cost_of
 from parvis.domain.catalog.model import Model
 from parvis.domain.quota.admission import WorstCase
 from parvis.domain.quota.budget import budget_account, month_bounds_ms, month_of
@@ -44,6 +44,8 @@ class LeasedQuota:
         charged = prepared.charged
         accounts = charged if len(charged) == 1 else self._accounts_of(charged)
         amount, clipped_by = cost_max(worst.input_tokens_max, worst.output_tokens_max, prices), ""
+        if worst.quantities is not None:
+            amount += cost_of(worst.quantities, prices)
         if not self._purse.hold_now(accounts, amount):
             asked = Asked(accounts, prices, worst, prepared.clips, request, model)
             worst, amount, clipped_by = await self._scarcity.hold(asked)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Protocol
 
+from parvis.core.quantities import Quantities
 from parvis.domain.metering.records import Operation
 
 
@@ -30,6 +31,7 @@ class InferenceRequest:
         "operation",
         "output_tokens_max",
         "prompts",
+        "quantities",
         "request_id",
         "stream",
     )
@@ -52,6 +54,7 @@ class InferenceRequest:
         output_tokens_max: int | None = None,
         extras: tuple[str, ...] = (),
         capabilities: tuple[str, ...] = (),
+        quantities: Quantities | None = None,
     ) -> None:
         self.request_id = request_id
         self.operation = operation
@@ -75,3 +78,17 @@ class InferenceRequest:
         """Parameters beyond OpenAI's that the caller sent."""
         self.capabilities = capabilities
         """What the model must be able to do, beyond what the operation says."""
+        self.quantities = quantities
+        """The most that it can use beside tokens."""
+
+    def part(self, body: Body, prompts: int, input_bytes: int) -> "InferenceRequest":
+        """A question of the same request that an engine is asked by itself."""
+        return InferenceRequest(
+            request_id=self.request_id,
+            operation=self.operation,
+            credential=self.credential,
+            model=self.model,
+            body=body,
+            prompts=prompts,
+            input_bytes=input_bytes,
+        )

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from parvis.core.errors import QuotaExhausted
 from parvis.core.money import Money
-from parvis.domain.billing.price import PriceList, cost_max
+from parvis.domain.billing.price import PriceList, cost_max, whole_max
 from parvis.domain.catalog.model import Model
 from parvis.domain.quota.admission import WorstCase, counted, shortened
 from parvis.domain.quota.budget import budget_of
@@ -93,7 +93,7 @@ class Scarcity:
 
 def most(worst: WorstCase, prices: PriceList) -> Money:
     """The most that a request can cost."""
-    return cost_max(worst.input_tokens_max, worst.output_tokens_max, prices)
+    return whole_max(worst.input_tokens_max, worst.output_tokens_max, worst.quantities, prices)
 
 
 def affordable_output(left: Money, input_tokens_max: int, prices: PriceList) -> int:

@@ -5,12 +5,13 @@ from functools import partial
 from parvis.core.errors import EngineUnavailable, Failure
 from parvis.core.money import ZERO
 from parvis.core.tokens import NO_TOKENS
-from parvis.domain.billing.price import charge, cost
+from parvis.domain.billing.price import charge, cost, cost_of
 from parvis.domain.catalog.model import Model
 from parvis.domain.fleet.ask import Ask
 from parvis.domain.fleet.profile import PROFILES
 from parvis.domain.fleet.seat import Placement
 from parvis.flows.auto import choose_model
+from parvis.flows.by_unit import charge_by_unit, held_by_unit
 from parvis.flows.caches import cache_for
 from parvis.flows.hedging import start_hedged
 from parvis.flows.hold import Hold
@@ -32,7 +33,10 @@ async def serve(house: House, request: InferenceRequest, sink: Sink) -> Delivery
         model = choose_model(house, prepared, request, model, sink)
     prices = house.directory.prices(model)
 
-    hold = await house.quota.hold(prepared, prices, bounds(request, model), request, model)
+    worst = bounds(request, model)
+    if worst.quantities is not None:
+        worst = held_by_unit(worst, prices)
+    hold = await house.quota.hold(prepared, prices, worst, request, model)
     billed, tokens = ZERO, NO_TOKENS
     trail = Trail(house, request, sink, key, model, prices, hold)
     try:
@@ -42,8 +46,13 @@ async def serve(house: House, request: InferenceRequest, sink: Sink) -> Delivery
         delivery = await answer.done()
         if not sink.flushed():
             await sink.drained()
+        if delivery.quantities is not None:
+            charge_by_unit(delivery, prices)
         tokens = delivery.tokens
-        billed, written_off = charge(cost(tokens, prices), hold.amount)
+        due = cost(tokens, prices)
+        if delivery.quantities is not None:
+            due += cost_of(delivery.quantities, prices)
+        billed, written_off = charge(due, hold.amount)
         delivery.billed, delivery.clipped = billed, hold.clipped
         await trail.settle(delivery, billed, written_off)
     except Failure as failure:

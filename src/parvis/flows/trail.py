@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 
 from parvis.core.errors import BadRequest, EngineUnavailable, Failure, KeyRefused, NotPermitted
 from parvis.core.money import ZERO, Money
-from parvis.domain.billing.price import PriceList, cost
+from parvis.domain.billing.price import PriceList, whole_cost
 from parvis.domain.catalog.model import Model
 from parvis.domain.fleet.ask import Ending
 from parvis.domain.fleet.seat import Placement
@@ -116,6 +116,7 @@ class Trail:
                 self._first_byte_ms,
                 self._elapsed_ms(),
                 delivery.quarantined,
+                delivery.quantities,
             )
         )
 
@@ -140,8 +141,10 @@ class Trail:
         """What has left for the client, once all of it has reached the kernel."""
         if self._answer is None or not self._sink.flushed():
             return None
-        tokens = self._answer.delivery.tokens
-        return Marked(self._request.request_id, tokens, cost(tokens, self._prices).pico_euro)
+        delivery = self._answer.delivery
+        tokens, quantities = delivery.tokens, delivery.quantities
+        due = whole_cost(tokens, quantities, self._prices)
+        return Marked(self._request.request_id, tokens, due.pico_euro, quantities)
 
     def _elapsed_ms(self) -> int:
         return int((self._house.clock.monotonic_s() - self._started_s) * 1000)

@@ -21,6 +21,7 @@ from parvis.flows.request import InferenceRequest
 from parvis.wire.chat import EXTRAS, given, read_chat
 from parvis.wire.completion import read_completion
 from parvis.wire.embedding import read_embedding
+from parvis.wire.rerank import read_rerank_v1
 
 Json = dict[str, Any]
 FREE_S_MAX = 5.0
@@ -51,6 +52,8 @@ class Words:
     """The same, with usage that has no reasoning in it."""
     think: str = ""
     """The same, with the reasoning in the text."""
+    thinks: tuple[tuple[str, bool, int], ...] = ()
+    """The same in other ways; whether the template opens the reasoning; how many of the twelve tokens are reasoning."""
     lies: tuple[str, ...] = ()
     """Each makes it answer seven tokens and claim to have counted what cannot be."""
     runaway: str = ""
@@ -90,6 +93,12 @@ class Bench:
         encoded = self._encoded({"input": texts, **fields})
         body = read_embedding(encoded)
         return self._job(Operation.EMBEDDING, body, fields, 0, len(encoded), len(body.inputs()))
+
+    def ranking(self, query: str, documents: list[str], **fields: Any) -> Job:
+        """Documents in the order of their relevance to a query."""
+        encoded = self._encoded({"query": query, "documents": documents, **fields})
+        body = read_rerank_v1(encoded)
+        return self._job(Operation.RERANK, body, fields, 0, body.read_bytes, len(documents) + 1)
 
     def lies_whole(self, lie: str) -> bool:
         """Whether it makes a whole answer lie too: what lies only while it runs needs a stream of the engine's."""

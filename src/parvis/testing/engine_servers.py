@@ -17,12 +17,15 @@ from typing import Any, Literal
 import httpx
 import uvloop
 
+from parvis.adapters.engines.loads import load_of
 from parvis.adapters.engines.openai_http import HttpEngine
 from parvis.adapters.engines.weights import locate
 from parvis.domain.catalog.model import Capability, Model
+from parvis.domain.fleet.profile import PROFILES
 from parvis.domain.fleet.replica import EngineKind, Replica, ReplicaState, TlsFiles
 from parvis.testing import counting_suite as counting
 from parvis.testing import engine_suite as suite
+from parvis.testing import sameness_suite as sameness
 from parvis.testing.embedding_suite import a_false_count_of_a_text_is_not_believed
 from parvis.testing.engine_bench import Bench, Words
 from parvis.testing.fake_engine.flavours import Flavour
@@ -43,6 +46,13 @@ ORDERS = Words(
     reason="@reason=5 @tokens=7 Think.",
     unsaid="@reason=5 @tokens=7 @no_reasoning_usage Think.",
     think="@reason=5 @tokens=7 @think Think.",
+    thinks=(
+        ("@reason=5 @tokens=7 @think Think.", False, 5),
+        ("@reason=5 @tokens=7 @think @half_marks Think.", False, 3),  # the fake's tokenizer counts words
+        ("@reason=5 @tokens=7 @think @bundle=3 @split=7 Think.", False, 5),
+        ("@reason=5 @tokens=7 @think @no_opening Think.", True, 5),
+        ("@reason=5 @tokens=7 @think @says_none Think.", False, 5),
+    ),
     runaway="@tokens=200 @runaway @gap_ms=1 Go on.",
     status="@status={} Fail.",
 )
@@ -60,6 +70,7 @@ LIES: Mapping[Flavour, tuple[str, ...]] = {
 }
 ASKED = Words(endless={"logit_bias": {"0": -100, "2": -100}})
 """For SmolLM2, whose answers end with one of these tokens."""
+OPENVINO_LOAD = PROFILES[EngineKind.OPENVINO].load
 BY_ADDRESS = "a server by its address is taken at its word, and llama.cpp "
 FAKE_GAPS: suite.Gaps = {
     suite.too_much_text_is_named_so: "the fake takes a text of any length",
@@ -67,6 +78,7 @@ FAKE_GAPS: suite.Gaps = {
 }
 FAKE_LLAMA_GAPS: suite.Gaps = {
     **FAKE_GAPS,
+    sameness.one_of_several_tools_is_called: "the fake reads no grammar",
     suite.a_named_tool_is_called: "the fake reads no grammar",
     suite.a_required_call_is_streamed: "the fake reads no grammar",
     suite.a_schema_is_kept: "the fake reads no grammar",
@@ -74,11 +86,14 @@ FAKE_LLAMA_GAPS: suite.Gaps = {
 NO_RUNNING_COUNT = "it counts at the end only: until then, a stream's prompt is unknown"
 ONE_CHOICE = "it passes over 'n', so more than one choice is refused"
 NO_TOOL_CHOICE = "it passes over 'tool_choice', so a forced call is refused"
+NO_CACHE_REPORT = "it does not tell what was cached"
+NO_REASONING = "this model does not reason"
 NO_WAY_TO_COUNT = "it has no tokenizer at hand: what it does not count is an estimate"
 _FEW_ABILITIES: suite.Gaps = {
     suite.the_running_count_is_exact: NO_RUNNING_COUNT,
     suite.choices_are_streamed_side_by_side: ONE_CHOICE,
     suite.choices_are_counted_together: ONE_CHOICE,
+    sameness.a_repeated_prompt_is_told_as_cached: NO_CACHE_REPORT,
 }
 FAKE_TGI_GAPS: suite.Gaps = {**FAKE_GAPS, **_FEW_ABILITIES}
 FAKE_OLLAMA_GAPS: suite.Gaps = {
@@ -86,6 +101,10 @@ FAKE_OLLAMA_GAPS: suite.Gaps = {
     **_FEW_ABILITIES,
     suite.a_named_tool_is_called: NO_TOOL_CHOICE,
     suite.a_required_call_is_streamed: NO_TOOL_CHOICE,
+    sameness.one_of_several_tools_is_called: NO_TOOL_CHOICE,
+    sameness.reasoning_has_one_name: NO_WAY_TO_COUNT,
+    sameness.reasoning_inside_the_text_is_read_apart: NO_WAY_TO_COUNT,
+    sameness.reasoning_that_never_ends_is_no_answer: NO_WAY_TO_COUNT,
     suite.reasoning_is_counted_apart: NO_WAY_TO_COUNT,
     suite.reasoning_is_told_beside_tools: NO_WAY_TO_COUNT,
     counting.reasoning_that_is_not_counted_is_counted: NO_WAY_TO_COUNT,
@@ -93,14 +112,24 @@ FAKE_OLLAMA_GAPS: suite.Gaps = {
     a_false_count_of_a_text_is_not_believed: NO_WAY_TO_COUNT,
 }
 LLAMA_GAPS: suite.Gaps = {
-    suite.reasoning_is_counted_apart: "this model does not reason",
-    suite.reasoning_is_told_beside_tools: "this model does not reason",
+    sameness.a_model_that_reasons_tells_both_parts: NO_REASONING,
+    sameness.reasoning_has_one_name: NO_REASONING,
+    sameness.reasoning_inside_the_text_is_read_apart: NO_REASONING,
+    sameness.reasoning_that_never_ends_is_no_answer: NO_REASONING,
+    sameness.reasoning_inside_the_text_leaves_calls_alone: NO_REASONING,
+    suite.reasoning_is_counted_apart: NO_REASONING,
+    suite.reasoning_is_told_beside_tools: NO_REASONING,
     suite.a_status_keeps_its_meaning: "a real server takes no orders to fail",
-    counting.reasoning_that_is_not_counted_is_counted: "this model does not reason",
-    counting.reasoning_inside_the_text_is_counted_apart: "this model does not reason",
+    counting.reasoning_that_is_not_counted_is_counted: NO_REASONING,
+    counting.reasoning_inside_the_text_is_counted_apart: NO_REASONING,
     counting.a_claim_that_cannot_be_is_not_believed: "a real server takes no orders to lie",
     counting.an_engine_that_goes_on_is_stopped: "a real server keeps the limit",
     a_false_count_of_a_text_is_not_believed: "a real server takes no orders to lie",
+}
+OPENVINO_GAPS: suite.Gaps = {
+    **LLAMA_GAPS,
+    suite.log_probabilities_are_told: "OpenVINO tells that of the chosen token alone, so 'top_logprobs' is refused",
+    sameness.a_repeated_prompt_is_told_as_cached: "OpenVINO does not tell what was cached, so all of a prompt counts",
 }
 LLAMA_BY_ADDRESS_GAPS: suite.Gaps = {
     **LLAMA_GAPS,
@@ -108,6 +137,7 @@ LLAMA_BY_ADDRESS_GAPS: suite.Gaps = {
     suite.choices_are_counted_together: BY_ADDRESS + "reports the usage of one choice only",
     suite.log_probabilities_are_told_beside_tools: BY_ADDRESS + "refuses to stream them",
     suite.a_named_tool_is_called: BY_ADDRESS + "hears of tools only if its template does",
+    sameness.one_of_several_tools_is_called: BY_ADDRESS + "hears of tools only if its template does",
     suite.a_required_call_is_streamed: BY_ADDRESS + "hears of tools only if its template does",
     suite.a_client_that_waits_and_leaves_frees_the_engine: BY_ADDRESS + "notices only streaming clients that leave",
 }
@@ -144,10 +174,13 @@ def fake_bench(
         )
 
 
-class LlamaServer:
-    """The embedded engine's process with weights that Parvis brings along."""
+class _EmbeddedServer:
+    """An engine's process with weights that Parvis brings along."""
 
-    def __init__(self, serves: Literal["chat", "embedding"], cache: Path, parallel: int = 2) -> None:
+    module: str
+    words: Words
+
+    def __init__(self, serves: Literal["chat", "embedding"], cache: Path, parallel: int) -> None:
         self._serves = serves
         weights = {"chat": "smollm2-135m-instruct", "embedding": "all-minilm-l6-v2"}[serves]
         self._spec: dict[str, Any] = {
@@ -157,10 +190,15 @@ class LlamaServer:
             "api_key": KEY,
             "parallel": parallel,
             "context": CONTEXT_TOKENS[serves],
+            **self.more(cache),
         }
         self._child: subprocess.Popen[bytes]
         self.address: str
         self._start()
+
+    def more(self, _cache: Path) -> dict[str, Any]:
+        """What its specification has beyond that of all."""
+        return {}
 
     @property
     def pid(self) -> int:
@@ -173,9 +211,8 @@ class LlamaServer:
         self._start()
 
     def _start(self) -> None:
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", "parvis.adapters.engines.llama_child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        command = [sys.executable, "-m", self.module]
+        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own
         assert self._child.stdin
         assert self._child.stdout
         self._child.stdin.write(json.dumps(self._spec).encode() + b"\n")
@@ -187,17 +224,23 @@ class LlamaServer:
         return Bench(
             replica=_replica(kind, self.address),
             model=_model(self._serves, EMBEDDING_NUMBERS.get(self._serves)),
-            words=ASKED,
+            words=self.words,
             running=self.running,
             kill=self._child.kill,
         )
 
     def running(self) -> int:
-        """The slots that compute."""
+        """How many requests it computes."""
+        raise NotImplementedError
+
+    def page(self, path: str) -> httpx.Response:
+        """One of its own pages."""
         headers = {"Authorization": f"Bearer {KEY}", "Connection": "close"}
-        answer = httpx.get(f"{self.address}/slots", headers=headers, timeout=CALL_S_MAX)
-        slots: list[dict[str, Any]] = answer.json()
-        return sum(slot["is_processing"] for slot in slots)
+        return httpx.get(self.address + path, headers=headers, timeout=CALL_S_MAX)
+
+    def wait(self, s_max: float) -> int:
+        """Its exit status, once it ends by itself."""
+        return self._child.wait(s_max)
 
     def end(self) -> None:
         self._child.kill()
@@ -205,6 +248,43 @@ class LlamaServer:
         for pipe in (self._child.stdin, self._child.stdout):
             assert pipe
             pipe.close()
+
+
+class LlamaServer(_EmbeddedServer):
+    """llama.cpp."""
+
+    module = "parvis.adapters.engines.llama_child"
+    words = ASKED
+
+    def running(self) -> int:
+        slots: list[dict[str, Any]] = self.page("/slots").json()
+        return sum(slot["is_processing"] for slot in slots)
+
+
+class OpenVinoServer(_EmbeddedServer):
+    """Our own worker around OpenVINO. It keeps what it converts in `cache`."""
+
+    module = "parvis.adapters.openvino.child"
+    words = Words(endless={"ignore_eos": True})
+
+    def more(self, cache: Path) -> dict[str, Any]:
+        return {"cache": str(cache)}
+
+    def running(self) -> int:
+        assert OPENVINO_LOAD
+        load = load_of(self.page("/metrics").content, OPENVINO_LOAD)
+        assert load
+        return load.running + load.waiting
+
+
+@contextmanager
+def openvino_server(cache: Path, parallel: int = 8) -> Iterator[OpenVinoServer]:
+    """The same with OpenVINO. The first one converts the weights, which takes some seconds."""
+    server = OpenVinoServer("chat", cache, parallel)
+    try:
+        yield server
+    finally:
+        server.end()
 
 
 @contextmanager

@@ -146,6 +146,7 @@ async def models_come_back_as_they_were(store: Store) -> None:
         long_term_support=True,
         successor="b",
         control_tokens=("<|im_start|>", '"'),
+        begins_in_reasoning=True,
     )
     candidates = AutoCandidate("a", 0.25), AutoCandidate("b")
     choosing = replace(plain, id="c", auto=AutoPolicy(candidates, language="fr", answer_tokens=9))

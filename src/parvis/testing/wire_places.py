@@ -17,6 +17,7 @@ from msgspec import inspect as shapes
 from parvis.wire.chat_shapes import ChatBody
 from parvis.wire.completion import CompletionBody
 from parvis.wire.embedding import EmbeddingBody
+from parvis.wire.rerank import RerankBody
 
 Json = dict[str, Any]
 Put = Callable[[str], Any]
@@ -26,6 +27,8 @@ BODIES: dict[str, type[Struct]] = {
     "/v1/chat/completions": ChatBody,
     "/v1/completions": CompletionBody,
     "/v1/embeddings": EmbeddingBody,
+    "/v1/rerank": RerankBody,
+    "/v2/rerank": RerankBody,
 }
 """What each route that takes a body reads."""
 ANY_KEYS = ("$ref", "$id", "$schema", "$dynamicRef", "$anchor", "description", "default", "const", "pattern", "url")
@@ -65,7 +68,7 @@ class Place:
 
 def places(model: str, embedding_model: str = "") -> list[Place]:
     """All places of all routes, in the order of the types. Requests name these models."""
-    models = {"/v1/embeddings": embedding_model or model}
+    models = dict.fromkeys(("/v1/embeddings", "/v1/rerank", "/v2/rerank"), embedding_model or model)
     return [
         Place(route, path.lstrip("."), put, models.get(route, model))
         for route, body in BODIES.items()

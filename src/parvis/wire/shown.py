@@ -48,6 +48,25 @@ class BilledUsage(Struct):
     completion_tokens_details: ReasoningTokens
 
 
+class Duration(Struct):
+    """Started seconds."""
+
+    type: Literal["duration"]
+    seconds: int
+
+
+class Heard(Struct):
+    """What was said; `verbose_json` has the rest too."""
+
+    text: str
+    usage: Duration
+    task: Literal["transcribe", "translate"] | None = None
+    language: str | None = None
+    duration: float | None = None
+    segments: list[dict[str, Any]] | None = None
+    words: list[dict[str, Any]] | None = None
+
+
 class AnswerMessage(Struct):
     role: Literal["assistant"]
     content: str | None = None
@@ -112,6 +131,45 @@ class EmbeddingAnswer(Struct):
     usage: EmbeddingUsage
 
 
+class RankedDocument(Struct):
+    text: str
+
+
+class RankedResult(Struct):
+    """A document, by its place in the request."""
+
+    index: int
+    relevance_score: float
+    document: RankedDocument | None = None
+
+
+class RerankVersion(Struct):
+    version: str
+
+
+class RerankTokens(Struct):
+    input_tokens: int
+
+
+class RerankMeta(Struct):
+    """What Cohere's clients read."""
+
+    api_version: RerankVersion
+    tokens: RerankTokens
+
+
+class RerankAnswer(Struct):
+    """The best documents first. By `embedding-cosine`, scores are -1 to 1; a `reranker` has a scale of its own."""
+
+    id: str
+    object: Literal["list"]
+    model: str
+    method: Literal["reranker", "embedding-cosine"]
+    results: list[RankedResult]
+    meta: RerankMeta
+    usage: EmbeddingUsage
+
+
 class ModelCard(Struct):
     """A model, as the catalogue knows it."""
 
@@ -121,6 +179,8 @@ class ModelCard(Struct):
     owned_by: str
     context_length: int
     capabilities: list[str]
+    rerank: Literal["reranker", "embedding-cosine"] | None
+    """How it orders documents, if it can."""
     aliases: list[str]
     state: str
     track: str

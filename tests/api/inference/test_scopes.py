@@ -24,6 +24,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/chat/completions": {"model": CHAT, "messages": [{"role": "user", "content": "@tokens=1"}]},
     "/completions": {"model": CHAT, "prompt": "@tokens=1"},
     "/embeddings": {"model": EMBED, "input": "hello"},
+    "/rerank": {"model": EMBED, "query": "hello", "documents": ["hello"]},
 }
 
 
@@ -128,6 +129,7 @@ async def test_an_operator_may_let_callers_know_what_is_forbidden(
         (Endpoint.CHAT, "/chat/completions"),
         (Endpoint.COMPLETIONS, "/completions"),
         (Endpoint.EMBEDDINGS, "/embeddings"),
+        (Endpoint.RERANK, "/rerank"),
         (Endpoint.MODELS, "/models"),
     ],
 )

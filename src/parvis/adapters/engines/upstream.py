@@ -4,7 +4,7 @@ import asyncio
 import logging
 import ssl
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
@@ -52,6 +52,18 @@ class Receiver(Protocol):
     def lost(self, failure: EngineUnavailable) -> None: ...
 
 
+class WithHeaders:
+    """What a parser calls where headers are wanted: elsewhere it is spared telling them."""
+
+    def __init__(self, connection: "UpstreamConnection", on_header: Callable[[bytes, bytes], None]) -> None:
+        self.on_header = on_header
+        self.on_headers_complete = connection.on_headers_complete
+        self.on_chunk_header = connection.on_chunk_header
+        self.on_chunk_complete = connection.on_chunk_complete
+        self.on_body = connection.on_body
+        self.on_message_complete = connection.on_message_complete
+
+
 class UpstreamConnection:
     """One connection to one engine. An `asyncio.Protocol` but for its base class, which would not be compiled."""
 
@@ -93,6 +105,11 @@ class UpstreamConnection:
         self._heard = False
         if self._transport is not None:
             self._transport.write(data)
+
+    def hear_headers(self, on_header: Callable[[bytes, bytes], None]) -> None:
+        """Tell the headers of the response too, of which nothing has come yet. It is the last one here."""
+        self.single_use = True
+        self._parser = httptools.HttpResponseParser(WithHeaders(self, on_header))
 
     def pause(self) -> None:
         if self._transport is not None and not self.closed:
@@ -249,6 +266,15 @@ class UpstreamPool:
                 "content-type: application/json\r\n"
             ).encode()
         return b"%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (head, request_id.encode(), len(body), body)
+
+    def post(
+        self, path: bytes, api_key: str, request_id: str, body: bytes, content_type: bytes, headers: bytes = b""
+    ) -> bytes:
+        """A POST of another kind of body; `headers` are whole lines."""
+        authorization = f"authorization: Bearer {api_key}\r\n" if api_key else ""
+        head = f"POST {self._prefix}{path.decode()} HTTP/1.1\r\nhost: {self._authority}\r\n{authorization}".encode()
+        said = b"content-type: %b\r\nx-request-id: %b\r\n%b" % (content_type, request_id.encode(), headers)
+        return b"%b%bcontent-length: %d\r\n\r\n%b" % (head, said, len(body), body)
 
     def question(self, path: bytes, api_key: str) -> bytes:
         """A GET of this page, whole."""

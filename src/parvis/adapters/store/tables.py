@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from parvis.adapters.store.columns import Facts, Words, metadata
@@ -53,6 +54,7 @@ models = Table(
     Column("dimensions", BigInteger),
     Column("template_tokens", BigInteger, nullable=False),
     Column("control_tokens", Words, nullable=False),
+    Column("begins_in_reasoning", Boolean, nullable=False, server_default=false()),
     Column("created_unix_s", BigInteger, nullable=False),
     Column("auto", Facts),
 )
@@ -150,6 +152,10 @@ usage = Table(
     Column("budgets", Words, nullable=False, server_default="[]"),
     Column("quarantined", Text, nullable=False, server_default=""),
     Column("booking", BigInteger, nullable=False, server_default="0"),
+    Column("audio_ms", BigInteger, nullable=False, server_default="0"),
+    Column("audio_minutes", BigInteger, nullable=False, server_default="0"),
+    Column("documents", BigInteger, nullable=False, server_default="0"),
+    Column("images", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("request_id", name="usage_request_id"),
     CheckConstraint("input >= 0 AND cached >= 0 AND output >= 0 AND reasoning >= 0", name="usage_tokens_are_counts"),
     CheckConstraint("billed >= 0 AND written_off >= 0", name="usage_amounts"),
@@ -175,6 +181,9 @@ rollups = Table(
     Column("estimated", BigInteger, nullable=False),
     Column("billed", Pico, nullable=False),
     Column("written_off", Pico, nullable=False),
+    Column("audio_minutes", BigInteger, nullable=False, server_default="0"),
+    Column("documents", BigInteger, nullable=False, server_default="0"),
+    Column("images", BigInteger, nullable=False, server_default="0"),
     CheckConstraint(
         "requests >= 0 AND estimated >= 0 AND input >= 0 AND cached >= 0 AND output >= 0 AND reasoning >= 0",
         name="rollups_are_counts",

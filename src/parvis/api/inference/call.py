@@ -13,6 +13,7 @@ class Call:
         "chunked",
         "closes",
         "content_encoding",
+        "content_type",
         "credential",
         "expects_continue",
         "hosts",
@@ -39,6 +40,7 @@ class Call:
         self.credential: str | None = None
         """What is in `authorization`, where it is a bearer's."""
         self.content_encoding = b""
+        self.content_type = b""
         self.origin: bytes | None = None
         self.idempotency_key: bytes | None = None
         self.expects_continue = False
@@ -61,5 +63,6 @@ class Call:
         call.method, call.path, call.hosts = self.method, self.path, self.hosts
         call.authorization, call.credential = self.authorization, self.credential
         call.content_encoding, call.origin = self.content_encoding, self.origin
+        call.content_type = self.content_type
         call.body, call.length = body, len(body)
         return call

@@ -18,7 +18,7 @@ from parvis.api.inference.call import Call
 from parvis.api.inference.exchange import Exchange
 from parvis.api.inference.familiar import TRIES_MAX, FamiliarHead, familiar
 from parvis.api.inference.fields import FIELDS
-from parvis.api.inference.limits import ListenerLimits, earned_s
+from parvis.api.inference.limits import LONG_BODIES, ListenerLimits, earned_s
 from parvis.api.inference.places import Place
 from parvis.api.inference.strictness import (
     CHUNKS_MAX,
@@ -227,8 +227,8 @@ class Connection(asyncio.Protocol):
             field(call, value)
         except BadRequest as refusal:
             self._stop(refusal)
-        if call.length > self._limits.body_bytes_max:  # refused before the body comes
-            self._stop(self._too_large())
+        if call.length > self._limits.body_bytes_max and call.length > self._body_bytes_max():
+            self._stop(self._too_large())  # before the body comes
 
     def on_headers_complete(self) -> None:
         call = self._reading
@@ -252,7 +252,8 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, data: bytes) -> None:
-        if len(self._body) + len(data) > self._limits.body_bytes_max:
+        length = len(self._body) + len(data)
+        if length > self._limits.body_bytes_max and length > self._body_bytes_max():
             self._stop(self._too_large())
         if not self._body:
             self._body = data
@@ -406,7 +407,12 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _too_large(self) -> TooLarge:
-        return TooLarge(f"The body is larger than {self._limits.body_bytes_max} bytes. Send less.")
+        return TooLarge(f"The body is larger than {self._body_bytes_max()} bytes. Send less.")
+
+    def _body_bytes_max(self) -> int:
+        """Of the request that is being read."""
+        long = self._url.partition(b"?")[0].rstrip(b"/") in LONG_BODIES
+        return max(self._limits.audio_bytes_max, self._limits.body_bytes_max) if long else self._limits.body_bytes_max
 
     def _is_plain(self, method: bytes) -> bool:
         """Whether the request line is spelled with HTTP's name and single spaces.

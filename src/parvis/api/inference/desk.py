@@ -53,7 +53,10 @@ class Desk:
             exchange.finish_stream(delivery.body + _DONE)
         else:
             exchange.add_header(b"x-parvis-cost", cost_text(delivery.billed).encode())
-            exchange.answer(delivery.body)
+            if delivery.content_type:
+                exchange.answer(delivery.body, headers=((b"content-type", delivery.content_type),))
+            else:
+                exchange.answer(delivery.body)
             if not exchange.flushed():
                 await exchange.drained()
             self.house.journal.close(request.request_id, delivered=not exchange.left)

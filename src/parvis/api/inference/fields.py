@@ -37,6 +37,12 @@ def _content_length(call: Call, value: bytes) -> None:
         call.length = int(value)
 
 
+def _content_type(call: Call, value: bytes) -> None:
+    if call.content_type:
+        raise BadRequest("Send one Content-Type header.", code="invalid_http")
+    call.content_type = value
+
+
 def _expect(call: Call, value: bytes) -> None:
     call.expects_continue = value.lower() == b"100-continue"
 
@@ -66,6 +72,7 @@ FIELDS: dict[bytes, Callable[[Call, bytes], None]] = {
     b"connection": _connection,
     b"content-encoding": _content_encoding,
     b"content-length": _content_length,
+    b"content-type": _content_type,
     b"expect": _expect,
     b"host": _host,
     b"idempotency-key": _idempotency_key,

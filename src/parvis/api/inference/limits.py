@@ -5,12 +5,17 @@ from dataclasses import dataclass
 BYTES_PER_S_MIN = 8 << 10
 """What a client sends of a body or takes of an answer buys it time at this rate, beyond the time that all have."""
 
+LONG_BODIES = (b"/v1/audio/transcriptions", b"/v1/audio/translations")
+"""Paths whose bodies are bounded by `audio_bytes_max`."""
+
 
 @dataclass(frozen=True, slots=True)
 class ListenerLimits:
     """Sizes in bytes, times in seconds. No time begins again because something moved: see `BYTES_PER_S_MIN`."""
 
     body_bytes_max: int = 4 << 20
+    audio_bytes_max: int = 25 << 20
+    """Of a form with a file of sound."""
     bodies_bytes_max: int = 256 << 20
     """All requests together that are not whole yet, or whose turn has not come: what nobody has paid for."""
     head_bytes_max: int = 32 << 10

@@ -8,6 +8,7 @@ import msgspec
 from parvis.api.inference.desk import Desk
 from parvis.api.inference.exchange import Exchange
 from parvis.domain.catalog.model import LISTED, Model
+from parvis.domain.catalog.ranking import ranking_method
 from parvis.domain.identity.scope import Endpoint
 from parvis.flows.permit import allow_endpoint, find_model, no_model
 from parvis.flows.prepared import PreparedKey
@@ -52,6 +53,7 @@ def model_card(model: Model) -> dict[str, Any]:
         "owned_by": model.editor or "unknown",
         "context_length": model.context_tokens,
         "capabilities": list(model.capabilities),
+        "rerank": ranking_method(model.capabilities),
         "aliases": list(model.aliases),
         "state": model.state,
         "track": model.track,

@@ -90,8 +90,12 @@ async def run(claims: ClaimSource, taken: Taken, house: House, request: Inferenc
         claims.free(taken)
         return delivery
     body = recording.with_the_end(delivery.body)
-    await claims.keep(taken, None if body is None else write_kept(KeptAnswer(request.request_id, request.stream, body)))
+    await claims.keep(taken, None if body is None else write_kept(_kept(request, delivery, body)))
     return delivery
+
+
+def _kept(request: InferenceRequest, delivery: Delivery, body: bytes) -> KeptAnswer:
+    return KeptAnswer(request.request_id, request.stream, body, delivery.content_type)
 
 
 def replay(exchange: Exchange, answer: bytes, done: bytes) -> None:
@@ -102,6 +106,8 @@ def replay(exchange: Exchange, answer: bytes, done: bytes) -> None:
     if kept.stream:
         exchange.events(kept.body)
         exchange.finish_stream(done)
+    elif kept.content_type:
+        exchange.answer(kept.body, headers=((b"content-type", kept.content_type),))
     else:
         exchange.answer(kept.body)
 

@@ -9,12 +9,15 @@ import msgspec
 
 from parvis.api.inference.routes import ROUTES, Route
 from parvis.wire import shown
+from parvis.wire.audio import ListeningFields, SpeakingBody
 from parvis.wire.chat_shapes import ChatBody
 from parvis.wire.completion import CompletionBody
 from parvis.wire.embedding import EmbeddingBody
+from parvis.wire.rerank import RerankBody
 
 Json = dict[str, Any]
 _REF = "#/components/schemas/{name}"
+_FORM = "multipart/form-data"
 _STREAM = "Server-sent events: chunks of the answer, then `data: [DONE]`; an `error` in its place tells of a failure."
 
 
@@ -27,8 +30,14 @@ class Operation:
     answer: type
     body: type | None = None
     streams: bool = False
+    form: bool = False
+    """The body is a form with a file."""
+    kinds: tuple[str, ...] = ("application/json",)
+    """Of whole answers; those that are no JSON have no schema."""
 
 
+_SOUNDS = ("audio/mpeg", "audio/ogg", "audio/aac", "audio/flac", "audio/wav", "audio/pcm")
+_TEXTS = ("application/json", "text/plain")
 _OPERATIONS = {
     "/v1/chat/completions": Operation(
         "createChatCompletion", "Answer a chat.", shown.ChatAnswer, ChatBody, streams=True
@@ -37,6 +46,26 @@ _OPERATIONS = {
         "createCompletion", "Go on with a text.", shown.CompletionAnswer, CompletionBody, streams=True
     ),
     "/v1/embeddings": Operation("createEmbedding", "Make vectors of texts.", shown.EmbeddingAnswer, EmbeddingBody),
+    "/v1/rerank": Operation("rerank", "Order documents by a query.", shown.RerankAnswer, RerankBody),
+    "/v2/rerank": Operation("rerankV2", "The same, as Cohere's clients ask.", shown.RerankAnswer, RerankBody),
+    "/v1/audio/transcriptions": Operation(
+        "createTranscription",
+        "Write down what is said.",
+        shown.Heard,
+        ListeningFields,
+        streams=True,
+        form=True,
+        kinds=_TEXTS,
+    ),
+    "/v1/audio/translations": Operation(
+        "createTranslation",
+        "Write down in English what is said.",
+        shown.Heard,
+        ListeningFields,
+        form=True,
+        kinds=_TEXTS,
+    ),
+    "/v1/audio/speech": Operation("createSpeech", "Speak a text.", shown.Heard, SpeakingBody, kinds=_SOUNDS),
     "/v1/models": Operation("listModels", "The models that the key may use.", shown.ModelPage),
     "/v1/models/": Operation("retrieveModel", "One model, by its id or an alias.", shown.ModelCard),
 }
@@ -60,6 +89,7 @@ def description() -> Json:
     bodies = [operation.body for operation in _OPERATIONS.values() if operation.body]
     answers = [operation.answer for operation in _OPERATIONS.values()]
     _, schemas = msgspec.json.schema_components([*bodies, *answers, shown.ProblemBody], ref_template=_REF)
+    _add_file(schemas[ListeningFields.__name__])
     return {
         "openapi": "3.1.0",
         "info": {
@@ -79,6 +109,12 @@ def description() -> Json:
     }
 
 
+def _add_file(form: Json) -> None:
+    """The part that is no text."""
+    form["properties"]["file"] = {"type": "string", "format": "binary"}
+    form["required"] = [*form["required"], "file"]
+
+
 def _path(route: Route) -> str:
     return f"{route.path}{{model}}" if route.rest else route.path
 
@@ -86,7 +122,8 @@ def _path(route: Route) -> str:
 def _operation(route: Route) -> Json:
     """Raises KeyError for a route that nobody described."""
     operation = _OPERATIONS[route.path]
-    content: Json = {"application/json": {"schema": _reference(operation.answer)}}
+    schemas: Json = {"application/json": {"schema": _reference(operation.answer)}}
+    content: Json = {kind: schemas.get(kind, {}) for kind in operation.kinds}
     if operation.streams:
         content["text/event-stream"] = {"schema": {"description": _STREAM}}
     described: Json = {
@@ -100,7 +137,7 @@ def _operation(route: Route) -> Json:
     if operation.body:
         described["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": _reference(operation.body)}},
+            "content": {_FORM if operation.form else "application/json": {"schema": _reference(operation.body)}},
         }
     if route.rest:
         model = {"name": "model", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}

@@ -3,12 +3,13 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from parvis.api.inference import models
+from parvis.api.inference import audio, models
 from parvis.api.inference.chat import chat
 from parvis.api.inference.completions import completions
 from parvis.api.inference.desk import Desk
 from parvis.api.inference.embeddings import embeddings
 from parvis.api.inference.exchange import Exchange
+from parvis.api.inference.rerank import rerank_v1, rerank_v2
 from parvis.core.errors import BadRequest, MethodNotAllowed, NotFound
 
 Answerer = Callable[[Desk, Exchange, str], Awaitable[None]]
@@ -28,6 +29,11 @@ ROUTES = (
     Route("/v1/chat/completions", "POST", chat),
     Route("/v1/completions", "POST", completions),
     Route("/v1/embeddings", "POST", embeddings),
+    Route("/v1/rerank", "POST", rerank_v1),
+    Route("/v2/rerank", "POST", rerank_v2),
+    Route("/v1/audio/transcriptions", "POST", audio.transcriptions),
+    Route("/v1/audio/translations", "POST", audio.translations),
+    Route("/v1/audio/speech", "POST", audio.speech),
     Route("/v1/models", "GET", models.all_models),
     Route("/v1/models/", "GET", models.one_model, rest=True),
 )

@@ -130,6 +130,7 @@ class CatalogueEntry(Shape):
     dimensions: int | None
     template_tokens: int
     control_tokens: list[str]
+    begins_in_reasoning: bool
     created_unix_s: int
     auto: AutoPolicy | None
 

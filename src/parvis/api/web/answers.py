@@ -50,6 +50,22 @@ class Tokens(Shape):
     total: int
 
 
+class Units(Shape):
+    """What is billed beside tokens: started minutes of audio, documents that were reranked, images."""
+
+    audio_minutes: int
+    documents: int
+    images: int
+
+
+class Quantities(Shape):
+    """What one request used beside tokens."""
+
+    audio_ms: int
+    documents: int
+    images: int
+
+
 class UsageGroup(Shape):
     """What a line of a report is about: a value for each name that was grouped by."""
 
@@ -69,6 +85,7 @@ class UsageSum(Shape):
     requests: int
     estimated_requests: int
     tokens: Tokens
+    units: Units
     billed: Money
     written_off: Money
 
@@ -93,6 +110,7 @@ class Request(Shape):
     started_unix_ms: int
     outcome: Outcome
     tokens: Tokens
+    quantities: Quantities | None
     estimated: bool
     price_version: str
     billed: Money

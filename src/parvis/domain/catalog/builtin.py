@@ -40,7 +40,15 @@ _MINILM = Model(
 _KNOWN = {model.id: model for model in (_SMOLLM2, _MINILM)}
 
 
-def entry(model_id: str, *, engine: str, engine_model: str = "", context_tokens: int, embedding: bool = False) -> Model:
+def entry(
+    model_id: str,
+    *,
+    engine: str,
+    engine_model: str = "",
+    context_tokens: int,
+    embedding: bool = False,
+    audio: bool = False,
+) -> Model:
     """The entry of a model that an engine of the settings serves; unknown facts stay empty.
 
     `engine_model` is the engine's own name for it, by default the same. The context is what the engine was given,
@@ -49,13 +57,13 @@ def entry(model_id: str, *, engine: str, engine_model: str = "", context_tokens:
     known = _KNOWN.get(model_id)
     served_as = engine_model or model_id
     if known is None:
-        capabilities = (Capability.EMBEDDINGS,) if embedding else (Capability.CHAT,)
+        can = Capability.AUDIO if audio else Capability.EMBEDDINGS if embedding else Capability.CHAT
         return Model(
             id=model_id,
             engine=engine,
             engine_model=served_as,
             context_tokens=context_tokens,
-            capabilities=capabilities,
+            capabilities=(can,),
         )
     context = min(context_tokens, known.context_tokens)
     return replace(known, engine=engine, engine_model=served_as, context_tokens=context)

@@ -91,6 +91,8 @@ class Model:
     """The most tokens that the model's chat template adds by itself."""
     control_tokens: tuple[str, ...] = ()
     """Texts that the tokenizer reads as control tokens; refused in what a caller sends."""
+    begins_in_reasoning: bool = False
+    """Its template opens the reasoning, and its engine leaves that in the text: answers begin without `<think>`."""
     created_unix_s: int = 0
     auto: AutoPolicy | None = None
     """Of an entry that is no model itself, and chooses one. Engine, context and capabilities are not said of it."""

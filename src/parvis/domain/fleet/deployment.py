@@ -118,7 +118,15 @@ class Deployment:
     @property
     def recipe(self) -> tuple[object, ...]:
         """What a running engine process cannot change: of another recipe, it is replaced."""
-        made_of = (self.weights, self.alias, self.embedding, self.parallel, self.context_tokens, self.threads)
+        made_of = (
+            self.kind,
+            self.weights,
+            self.alias,
+            self.embedding,
+            self.parallel,
+            self.context_tokens,
+            self.threads,
+        )
         return (*made_of, self.gpus, self.generation)
 
     @property

@@ -1,6 +1,7 @@
 """The habits of each kind of engine: what the story and the adapters must know of them, and nothing else.
 
-Sources. llama.cpp: measured on its server as `xllamacpp` 2026.10 has it. The others were read, not run, because they
+Sources. llama.cpp: measured on its server as `xllamacpp` 2026.10 has it. OpenVINO has no server: the one that is meant
+is our own (`parvis.adapters.openvino`). The others were read, not run, because they
 want a GPU; what is said of them here is what the fake engine plays (`parvis.testing.fake_engine`):
 
 - vLLM: `entrypoints/generate/base/protocol.py` (022e555, 2026), `entrypoints/pooling/base/protocol.py` (020638a), its
@@ -34,7 +35,7 @@ class EngineProfile:
     """What an engine can and cannot do."""
 
     always_stream: bool = False
-    """It notices only a streaming client that leaves, so it is always asked to stream."""
+    """It is always asked to stream: since it notices only such a client that leaves, or since calls are read so."""
     running_usage: bool = False
     """Every event can carry the counts so far (`continuous_usage_stats`)."""
     running_timings: bool = False
@@ -45,6 +46,10 @@ class EngineProfile:
     """Its template ignores tools: they go into the system text and the call is forced by a schema."""
     stop_as_list: bool = False
     """It refuses a single text under `stop`."""
+    own_endings: bool = False
+    """It has words of its own for why an answer ended."""
+    format_as_value: bool = False
+    """It reads what an answer must look like under `value`, beside its type."""
     extras: frozenset[str] = frozenset()
     """Parameters beyond OpenAI's that it understands and that are safe to pass."""
     lacks: frozenset[str] = frozenset()
@@ -57,6 +62,8 @@ class EngineProfile:
     """None: it tells nobody how busy it is."""
     metrics: str = "/metrics"
     """Where it tells that."""
+    rerank: str = ""
+    """The page where it reranks, for weights that are made for that; empty where it has none."""
     salt: str = ""
     """The field that keeps the prefix caches of different salts apart; empty where it knows none."""
     cache_switch: str = ""
@@ -73,7 +80,20 @@ PROFILES = {
         load=LoadNames(
             "llamacpp:requests_processing", "llamacpp:requests_deferred", ("llamacpp:kv_cache_usage_ratio",)
         ),
+        rerank="/v1/rerank",
         cache_switch="cache_prompt",
+    ),
+    EngineKind.OPENVINO: EngineProfile(
+        always_stream=True,
+        running_usage=True,
+        tools_by_schema=True,
+        extras=_SAMPLING_EXTRAS - {"repetition_penalty"},
+        lacks=frozenset({"logit_bias", "top_logprobs"}),
+        lacks_in_completions=frozenset({"logprobs"}),
+        load=LoadNames(
+            "openvino:num_requests_running", "openvino:num_requests_waiting", ("openvino:kv_cache_usage_ratio",)
+        ),
+        salt="cache_salt",
     ),
     EngineKind.VLLM: EngineProfile(
         running_usage=True,
@@ -83,16 +103,20 @@ PROFILES = {
             "vllm:num_requests_waiting",
             ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
         ),
+        rerank="/v1/rerank",
         salt="cache_salt",
     ),
     EngineKind.SGLANG: EngineProfile(
         running_usage=True,
         extras=_SAMPLING_EXTRAS | {"reasoning_effort"},
         load=LoadNames("sglang:num_running_reqs", "sglang:num_queue_reqs", ("sglang:token_usage",)),
+        rerank="/v1/rerank",
         salt="cache_salt",
     ),
     EngineKind.TGI: EngineProfile(
         stop_as_list=True,
+        own_endings=True,
+        format_as_value=True,
         lacks=frozenset({"n", "logit_bias"}),
         lacks_in_completions=frozenset({"logprobs", "presence_penalty"}),
         load=LoadNames("tgi_batch_current_size", "tgi_queue_size"),
@@ -102,5 +126,6 @@ PROFILES = {
         lacks=frozenset({"n", "logit_bias", "tool_choice"}),
         health="/api/version",
     ),
-    EngineKind.OPENAI: EngineProfile(extras=frozenset({"reasoning_effort"})),
+    EngineKind.SPEECH: EngineProfile(load=LoadNames("speech_requests_running", "speech_requests_waiting")),
+    EngineKind.OPENAI: EngineProfile(extras=frozenset({"reasoning_effort"}), rerank="/v1/rerank"),
 }

@@ -8,11 +8,14 @@ class EngineKind(StrEnum):
     """Which server answers; each has its own habits (see `profile`)."""
 
     LLAMA_CPP = "llama.cpp"
+    OPENVINO = "openvino"
     VLLM = "vllm"
     SGLANG = "sglang"
     TGI = "tgi"
     OLLAMA = "ollama"
     OPENAI = "openai"
+    SPEECH = "speech"
+    """Hears or speaks: one set of weights does one of the two."""
 
 
 class CacheSharing(StrEnum):

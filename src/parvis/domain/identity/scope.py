@@ -18,7 +18,9 @@ class Endpoint(StrEnum):
     CHAT = "chat"
     COMPLETIONS = "completions"
     EMBEDDINGS = "embeddings"
+    RERANK = "rerank"
     MODELS = "models"
+    AUDIO = "audio"
 
 
 ENDPOINTS = tuple(Endpoint)

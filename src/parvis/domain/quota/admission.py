@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from parvis.core.quantities import Quantities
+
 
 class WorstCase(NamedTuple):
     """Upper bounds, in tokens, over all choices of one request."""
@@ -10,6 +12,8 @@ class WorstCase(NamedTuple):
     output_tokens_max: int
     output_tokens_each: int
     """The bound of one choice of one prompt: what the engine is told."""
+    quantities: Quantities | None = None
+    """What it can use beside tokens."""
 
 
 def worst_case(
@@ -43,4 +47,4 @@ def shortened(worst: WorstCase, output_tokens_max: int) -> WorstCase | None:
         return None
     answers = worst.output_tokens_max // worst.output_tokens_each
     each = min(output_tokens_max // answers, worst.output_tokens_each)
-    return WorstCase(worst.input_tokens_max, each * answers, each) if each > 0 else None
+    return worst._replace(output_tokens_max=each * answers, output_tokens_each=each) if each > 0 else None
