@@ -238,7 +238,8 @@ def test_what_is_shown_can_be_the_settings(home: Path) -> None:
     shown = run(home, "config", "show").stdout
     (home / "parvis.toml").write_text(shown)
     assert run(home, "config", "check").stdout == f"{home}/parvis.toml is right.\n"
-    assert run(home, "config", "show").stdout == shown
+    again = run(home, "config", "show").stdout.splitlines()
+    assert again == [line for line in shown.splitlines() if not line.startswith("#")]  # nothing is left to choose
 
 
 def test_the_schema_is_json(home: Path) -> None:

@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 
 from parvis.adapters.journal.frames import frame, frames
 from parvis.adapters.journal.reader import JournalReader
+from parvis.core.quantities import Quantities
 from parvis.core.tokens import TokenCount
 from parvis.domain.metering.records import Closed, Marked, Operation, Outcome, Record, Settled, Started
 
 STARTED = Started("r", "org", "t", "k", "m", Operation.CHAT, "e-0", "p1", 10**12, True, 1_784_030_400_000)  # noqa: FBT003 - streamed
 
 names = st.text(max_size=10)
+quantities = st.none() | st.builds(Quantities, *[st.integers(0, 2**40)] * 3)
 counts = st.builds(TokenCount, *[st.integers(0, 2**40)] * 4)
 any_record = st.one_of(
     st.builds(
@@ -26,8 +28,16 @@ any_record = st.one_of(
         st.booleans(),
         st.integers(0, 2**48),
     ),
-    st.builds(Marked, names, counts, st.integers(0, 2**63)),
-    st.builds(Settled, names, st.sampled_from(Outcome), counts, st.booleans(), *[st.integers(0, 2**63)] * 4),
+    st.builds(Marked, names, counts, st.integers(0, 2**63), quantities),
+    st.builds(
+        Settled,
+        names,
+        st.sampled_from(Outcome),
+        counts,
+        st.booleans(),
+        *[st.integers(0, 2**63)] * 4,
+        quantities=quantities,
+    ),
     st.builds(Closed, st.lists(names, max_size=3).map(tuple), st.lists(names, max_size=3).map(tuple)),
 )
 journals = st.lists(any_record, min_size=1, max_size=6)

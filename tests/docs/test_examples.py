@@ -182,9 +182,16 @@ def addresses(running: Service) -> dict[str, str]:
     return {**here, "localhost:8000": f"localhost:{running.port}"}
 
 
+def as_it_comes(home: Path) -> Path:
+    """A data folder whose settings say nothing, so that a page meets what its reader has."""
+    home.mkdir(mode=0o700)
+    (home / "parvis.toml").touch()
+    return home
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with service(tmp_path_factory.mktemp("shared") / "home") as shared:
+    with service(as_it_comes(tmp_path_factory.mktemp("shared") / "home")) as shared:
         yield shared
 
 
@@ -197,7 +204,7 @@ def newcomer(running: Service, tmp_path: Path) -> Newcomer:
 @pytest.fixture
 def owner(tmp_path: Path) -> Iterator[Newcomer]:
     """Somebody whose service has run once, and who starts it as often as the page says."""
-    home, started = tmp_path / "home", ExitStack()
+    home, started = as_it_comes(tmp_path / "home"), ExitStack()
     with started:
         owner = Newcomer(tmp_path, started.enter_context(service(home)), {"/etc/parvis": f"{tmp_path}/etc/parvis"})
         (tmp_path / "etc").mkdir()

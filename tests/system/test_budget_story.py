@@ -25,6 +25,8 @@ LOOPS, WORKERS = 4, 2
 CALLS_MAX = 200
 """Of each loop; the budget is gone before."""
 STEP_S_MAX = 120.0
+BELIEVED_S = 0.5
+"""A gateway that was refused believes it for a quarter of a second, whatever is freed meanwhile."""
 SOURCES = Path(__file__).parents[2] / "src"
 NO_BUDGETS = {
     "parvis/flows/quota.py": (
@@ -69,6 +71,7 @@ class Loops:
         """Until each was refused, or has called often enough to see that nobody will be. Retries are the client's."""
         async with asyncio.timeout(STEP_S_MAX), AsyncOpenAI(base_url=self._base_url, api_key=self._key) as client:
             await asyncio.gather(*[self._loop(client) for _ in range(LOOPS)])
+            await asyncio.sleep(BELIEVED_S)
             await self._loop(client)  # what others held when these were refused is free now
 
     async def _loop(self, client: AsyncOpenAI) -> None:
@@ -146,7 +149,7 @@ async def test_a_loop_is_stopped_at_a_budget_and_goes_on_when_it_is_raised(
 
             raised = await ada.put(f"/v1/limits/{subject}", monthly_euro=amount.raised_euro)
             assert raised.status_code == 200, raised.text
-            await asyncio.sleep(0.5)  # a gateway that was refused believes it for a quarter of a second
+            await asyncio.sleep(BELIEVED_S)
             before = len(loops.ids)
             await loops.run()
             assert len(loops.ids) > before + LOOPS

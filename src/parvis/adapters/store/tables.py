@@ -54,9 +54,9 @@ models = Table(
     Column("dimensions", BigInteger),
     Column("template_tokens", BigInteger, nullable=False),
     Column("control_tokens", Words, nullable=False),
-    Column("begins_in_reasoning", Boolean, nullable=False, server_default=false()),
     Column("created_unix_s", BigInteger, nullable=False),
     Column("auto", Facts),
+    Column("begins_in_reasoning", Boolean, nullable=False, server_default=false()),
 )
 
 PRICES_SAID_LATER = (
