@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from itertools import chain, cycle, islice
+from itertools import chain, cycle, islice, product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,7 +45,11 @@ AT_ONCE = 16
 CLI_S_MAX = 60
 SOURCES = Path(__file__).parents[2] / "src"
 PARVIS = Path(sys.executable).parent / "parvis"
-EMBEDDED = "smollm2-135m-instruct"
+SMALL = "smollm2-135m-instruct"
+EMBEDDED = {"by-llama": "llama.cpp", "by-openvino": "openvino"}
+"""The same weights by both of our engines."""
+SPECIAL: dict[str, tuple[str, dict[str, Any]]] = {"embed": ("openai", {"embedding": True}), "sound": ("speech", {})}
+"""Which fake engines are not for chats: their kind, and more of their settings."""
 PARTS: tuple[Part, ...] = ("gateway", "control", "engine")
 Json = dict[str, Any]
 
@@ -190,19 +194,20 @@ def messages(streams: Iterable[bytes]) -> Iterator[object]:
 def before_engines(
     home: Path, birds: Canaries, source: Path, env: dict[str, str], *, embedded: bool = False
 ) -> Iterator[Service]:
-    """The service before a fake engine of each kind, which demands a key, and one for embeddings."""
+    """The service before a fake engine of each kind, which demands a key, one for embeddings and one for sound."""
     home.mkdir(parents=True, mode=0o700)
     served: dict[str, Json] = {}
     if embedded:
-        served["own"] = {"weights": f"builtin:{EMBEDDED}", "model": EMBEDDED, "parallel": 2, "context_tokens": 512}
+        for model, kind in EMBEDDED.items():
+            own: Json = {"weights": f"builtin:{SMALL}", "model": model, "kind": kind, "context_tokens": 512}
+            served[model] = own | {"replicas": 1, "threads": 1, "parallel": 2, "requantise": False}
     with ExitStack() as stack:
-        for name, flavour in {**KINDS, "embed": KINDS["openai"]}.items():
+        for name, flavour in {**KINDS, "embed": KINDS["openai"], "sound": KINDS["openai"]}.items():
             key = birds.new("an engine's key")
             file = home.parent / f"{name}.key"
             file.write_text(key)
             engine = stack.enter_context(fake_engine(flavour=flavour, model=f"fake-{name}", api_key=key))
-            kind = name if name in KINDS else "openai"
-            more: Json = {"embedding": True} if name == "embed" else {"context_tokens": 8192}
+            kind, more = SPECIAL.get(name, (name, {"context_tokens": 8192}))
             served[name.replace(".", "")] = served_by(engine, kind, f"fake-{name}", api_key_file=str(file), **more)
         yield stack.enter_context(service(home, engines=served, source=source, env=env))
 
@@ -223,7 +228,8 @@ def working_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 async def carry_all(running: Service, birds: Canaries, count: int) -> None:
     """A canary on each way, again and again until there are so many."""
     models = tuple(f"fake-{kind}" for kind in KINDS)
-    wanted = islice(cycle(ways(models, "fake-embed")), max(count, len(ways(models, "fake-embed"))))
+    each = ways(models, "fake-embed", "fake-sound")
+    wanted = islice(cycle(each), max(count, len(each)))
     async with Visitor(running) as visitor:
 
         async def one_after_another() -> None:
@@ -234,14 +240,14 @@ async def carry_all(running: Service, birds: Canaries, count: int) -> None:
 
 
 async def ask_the_embedded(running: Service, birds: Canaries) -> None:
-    """Prompts, schemas and tools for llama.cpp, which prints much when it is let."""
+    """Prompts, schemas and tools for engines of ours, which print much when they are let."""
     async with Visitor(running) as visitor:
-        for stream in (True, False):
+        for model, stream in product(EMBEDDED, (True, False)):
             text, schema = birds.new("embedded prompt"), birds.new("embedded schema")
-            await visitor.caller.ask(CHAT, chat(text, model=EMBEDDED, stream=stream, max_tokens=3))
+            await visitor.caller.ask(CHAT, chat(text, model=model, stream=stream, max_tokens=3))
             wanted = {"type": "object", "properties": {schema: {"enum": [schema]}}}
             form = {"type": "json_schema", "json_schema": {"name": "x", "schema": wanted}}
-            body = chat("Hello", model=EMBEDDED, stream=stream, max_tokens=3, response_format=form)
+            body = chat("Hello", model=model, stream=stream, max_tokens=3, response_format=form)
             await visitor.caller.ask(CHAT, body)
 
 

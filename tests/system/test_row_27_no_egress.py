@@ -31,7 +31,7 @@ from parvis.testing.processes import fake_engine
 from parvis.testing.raw_http import request, responses, said
 from parvis.testing.service import KINDS, Service, before_each_kind, free_port, planted, service
 from parvis.testing.url_spellings import spellings
-from parvis.testing.wire_places import BODIES, Place, places
+from parvis.testing.wire_places import BODIES, FORMS, Place, places
 
 SPELLINGS_MIN = 300
 PLACES_EACH_C = 10
@@ -40,6 +40,7 @@ REAL = 60
 AT_ONCE = 24
 IDLE_S = {"C": 2.0, "N": 20.0}
 INSIDE_S_MAX = {"C": 100, "N": 3_600}
+COMPLETIONS = ("/v1/chat/completions", "/v1/completions")
 PICTURE, PICTURE_PATH = "data:image/", "messages[0].content[0].image_url.url"
 SOURCES = Path(__file__).parents[2] / "src"
 Json = dict[str, Any]
@@ -120,12 +121,12 @@ Where = Place | Head
 Attempt = tuple[Where, str]
 
 
-def all_places(model: str, embedding_model: str) -> list[Place]:
+def all_places(model: str, embedding_model: str, sound_model: str = "") -> list[Place]:
     refused = [
         Place("/v1/chat/completions", f"NOT OURS {name}", _beside_messages(put), model)
         for name, put in NOT_OURS.items()
     ]
-    return [*places(model, embedding_model), *refused]
+    return [*places(model, embedding_model, sound_model), *refused]
 
 
 def _beside_messages(put: Callable[[str], Json]) -> Callable[[str], Json]:
@@ -197,9 +198,9 @@ class Storm:
 
     async def _body(self, caller: Caller, place: Place, url: str) -> None:
         body = place.holding(url)
-        if place.route != "/v1/embeddings":
+        if place.route in COMPLETIONS:
             body.setdefault("max_tokens", 2)
-        seen = await caller.ask(place.route, body)
+        seen = await caller.ask(place.route, body, form=place.route in FORMS)
         self._report.statuses[str(seen.status)] += 1
         if place.path == PICTURE_PATH and not url.startswith(PICTURE):
             self._report.pictures[f"{seen.status} {seen.json()['error']['code']}"] += 1
@@ -207,7 +208,7 @@ class Storm:
 
 def wrong_for_engines(records: list[Record]) -> list[str]:
     """Requests that an engine should never get: none of its routes, or something to fetch."""
-    known = {*BODIES, "/tokenize"}  # asked to count what it did not count itself
+    known = {*BODIES, "/tokenize", "/v1/audio/measure"}  # asked to count what it did not count itself
     strange = [f"{record.endpoint}: {record.headers}" for record in records if record.endpoint not in known]
     fetched = (found for record in records for found in things_to_fetch(record.body))
     return strange + [found for found in fetched if not found.startswith(PICTURE)]
@@ -242,14 +243,16 @@ def storm(story: Story, home: Path, source: Path | None) -> Report:
         bait = stack.enter_context(Bait(home.parent))
         capture = stack.enter_context(Capture())
         embed = stack.enter_context(fake_engine(port=free_port(), model="fake-embed", flavour="plain"))
-        running, engines = stack.enter_context(before_each_kind(home, source, None, **{"fake-embed": embed}))
+        sounds = stack.enter_context(fake_engine(port=free_port(), model="fake-sound", flavour="plain"))
+        served = before_each_kind(home, source, None, sounds, **{"fake-embed": embed})
+        running, engines = stack.enter_context(served)
         running.allow("fake-vllm", "chat", "tools", "vision")
         ours = ports_of(running)
         urls = list(spellings(bait.file, bait.socket, sorted(ours)))
         if story == "control":
             urls = ["http://203.0.113.7/x", "http://egress.example/x", "http://127.0.0.1:22/x", f"file://{bait.file}"]
         models = [f"fake-{kind}" for kind in KINDS] if story == "N" else ["fake-vllm"]
-        found = [place for model in models for place in all_places(model, "fake-embed")]
+        found = [place for model in models for place in all_places(model, "fake-embed", "fake-sound")]
         wheres: list[Where] = [*found, *(Head(name) for name in (*HEADERS, *TARGETS))]
         report.spellings, report.wheres = len(set(urls)), len(wheres)
         before = opened_by_others(capture, running)

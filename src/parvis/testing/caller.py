@@ -25,6 +25,9 @@ import msgspec
 
 Json = dict[str, Any]
 GOOD = 200
+BOUNDARY = "parvis-parts-end-here"
+SOUND = '{"ms": 100, "text": "Hello"}'
+"""What the fake engine takes for a file of sound."""
 DEAF_BUFFER_BYTES = 16 << 10
 """What the kernel takes for a caller who reads nothing: otherwise megabytes."""
 HALF_CLOSED_S = 3.0
@@ -265,10 +268,12 @@ class Caller:
         leave_after: int | None = None,
         leave_in_s: float | None = None,
         manner: Manner | None = None,
+        form: bool = False,
     ) -> Seen:
         """Ask, and wait for the end. Never raises for what the service does: what came is in `Seen`.
 
-        Leave (close the connection) after so many output events, or after so many seconds.
+        Leave (close the connection) after so many output events, or after so many seconds. A `form` has a file among
+        its parts.
         """
         seen = Seen(body=body, stream=bool(body.get("stream")))
         try:
@@ -280,9 +285,8 @@ class Caller:
             alarm = asyncio.get_running_loop().call_later(leave_in_s, connection.leave)
         reusable = False
         try:
-            reusable = await connection.ask(
-                self._request(path, body, headers or {}), seen, leave_after, manner or Manner()
-            )
+            request = self._request(path, *(_form(body) if form else _json(body)), headers or {})
+            reusable = await connection.ask(request, seen, leave_after, manner or Manner())
         finally:
             if alarm is not None:
                 alarm.cancel()
@@ -305,11 +309,33 @@ class Caller:
         )
         return connection
 
-    def _request(self, path: str, body: Json, headers: Mapping[str, str]) -> bytes:
-        data = msgspec.json.encode(body)
+    def _request(self, path: str, kind: str, data: bytes, headers: Mapping[str, str]) -> bytes:
         more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        told = f"content-type: application/json\r\ncontent-length: {len(data)}\r\n{more}"
+        told = f"content-type: {kind}\r\ncontent-length: {len(data)}\r\n{more}"
         return f"POST {path} HTTP/1.1\r\n{self._head}{told}\r\n".encode() + data
+
+
+def _json(body: Json) -> tuple[str, bytes]:
+    return "application/json", msgspec.json.encode(body)
+
+
+def _form(body: Json) -> tuple[str, bytes]:
+    """`multipart/form-data` of texts. A list is a part each; the part `file` is a file of this name."""
+    said = [
+        (name, value) for name, values in body.items() for value in (values if isinstance(values, list) else [values])
+    ]
+    parts = "".join(f"--{BOUNDARY}\r\n{_disposition(name, str(value))}" for name, value in said)
+    return f"multipart/form-data; boundary={BOUNDARY}", f"{parts}--{BOUNDARY}--\r\n".encode(errors="surrogatepass")
+
+
+def _disposition(name: str, value: str) -> str:
+    named, content = (f'; filename="{_quoted(value)}"', SOUND) if name == "file" else ("", value)
+    return f'content-disposition: form-data; name="{_quoted(name)}"{named}\r\n\r\n{content}\r\n'
+
+
+def _quoted(text: str) -> str:
+    """As browsers do (the HTML standard on multipart/form-data)."""
+    return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def chat(content: str, *, stream: bool = True, model: str = "fake-8b", **more: Any) -> Json:

@@ -333,11 +333,15 @@ def served_by(engine: FakeEngineProcess, kind: str = "vllm", model: str = "fake-
 
 @contextmanager
 def before_each_kind(
-    home: Path, source: Path | None = None, env: Mapping[str, str] | None = None, **more: FakeEngineProcess
+    home: Path,
+    source: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    sounds: FakeEngineProcess | None = None,
+    **more: FakeEngineProcess,
 ) -> Iterator[tuple[Service, dict[str, FakeEngineProcess]]]:
     """The service before a fake engine of each kind, by its name in the settings; the models are `fake-KIND`.
 
-    `more` are engines for embeddings, by the name of their model.
+    `more` are engines for embeddings, by the name of their model; `sounds` hears and speaks as `fake-sound`.
     """
     with ExitStack() as stack:
         engines = {
@@ -349,6 +353,9 @@ def before_each_kind(
             for kind, engine in engines.items()
         }
         served |= {name: served_by(engine, "openai", name, embedding=True) for name, engine in more.items()}
+        if sounds is not None:
+            more |= {"fake-sound": sounds}
+            served["sounds"] = served_by(sounds, "speech", "fake-sound")
         yield stack.enter_context(service(home, engines=served, source=source, env=env)), engines | more
 
 

@@ -26,7 +26,7 @@ from parvis.domain.identity.key_text import ID_CHARS, SECRET_CHARS, write_key
 from parvis.testing.caller import Caller, chat
 from parvis.testing.raw_http import request, said
 from parvis.testing.service import Service
-from parvis.testing.wire_places import Place, places
+from parvis.testing.wire_places import FORMS, Place, places
 
 Json = dict[str, Any]
 Carry = Callable[["Visitor", str], Awaitable[object]]
@@ -98,10 +98,10 @@ class Visitor:
         await self._http.request(method, self._addresses[listener] + path, headers=headers, **more)
 
 
-def ways(models: tuple[str, ...], embedding_model: str) -> list[Way]:
+def ways(models: tuple[str, ...], embedding_model: str, sound_model: str) -> list[Way]:
     """All of them. The models are served by fake engines; the first one can do everything."""
     return [
-        *(_body(place) for place in places(models[0], embedding_model)),
+        *(_body(place) for place in places(models[0], embedding_model, sound_model)),
         *_mishaps(models, embedding_model),
         *_departures(models[0]),
         *_heads(models[0]),
@@ -116,7 +116,7 @@ def _asking(name: str, path: str, body: Callable[[str], Json], leave_in_s: float
     """A proper request with this body."""
 
     async def carry(visitor: Visitor, text: str) -> None:
-        await visitor.caller.ask(path, body(text), leave_in_s=leave_in_s)
+        await visitor.caller.ask(path, body(text), leave_in_s=leave_in_s, form=path in FORMS)
 
     return Way(name, carry)
 

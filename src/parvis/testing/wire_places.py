@@ -8,12 +8,13 @@ of objects, known or not, and, where anything goes, the keys that other programs
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from msgspec import Struct
 from msgspec import inspect as shapes
 
+from parvis.wire.audio import ListeningFields, SpeakingBody
 from parvis.wire.chat_shapes import ChatBody
 from parvis.wire.completion import CompletionBody
 from parvis.wire.embedding import EmbeddingBody
@@ -29,8 +30,13 @@ BODIES: dict[str, type[Struct]] = {
     "/v1/embeddings": EmbeddingBody,
     "/v1/rerank": RerankBody,
     "/v2/rerank": RerankBody,
+    "/v1/audio/speech": SpeakingBody,
+    "/v1/audio/transcriptions": ListeningFields,
+    "/v1/audio/translations": ListeningFields,
 }
 """What each route that takes a body reads."""
+FORMS = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations"})
+"""The routes whose body is a form, with a file among its parts."""
 ANY_KEYS = ("$ref", "$id", "$schema", "$dynamicRef", "$anchor", "description", "default", "const", "pattern", "url")
 """Of an object in which anything may stand: the keys whose text somebody might follow or quote."""
 _USUAL: dict[str, Json] = {
@@ -66,14 +72,23 @@ class Place:
         return f"{self.route} {self.path}"
 
 
-def places(model: str, embedding_model: str = "") -> list[Place]:
+def places(model: str, embedding_model: str = "", sound_model: str = "") -> list[Place]:
     """All places of all routes, in the order of the types. Requests name these models."""
     models = dict.fromkeys(("/v1/embeddings", "/v1/rerank", "/v2/rerank"), embedding_model or model)
-    return [
+    models |= {route: sound_model or model for route in BODIES if route.startswith("/v1/audio/")}
+    found = [
         Place(route, path.lstrip("."), put, models.get(route, model))
         for route, body in BODIES.items()
         for path, put in _leaves(shapes.type_info(body))
     ]
+    return [_with_file(place) if place.route in FORMS else place for place in found] + [
+        Place(route, "file", lambda text: {"file": text}, models[route]) for route in sorted(FORMS)
+    ]
+
+
+def _with_file(place: Place) -> Place:
+    """A form without its file is refused before anything else is read."""
+    return replace(place, put=lambda text: {"file": "sound.wav", **place.put(text)})
 
 
 def _leaves(kind: shapes.Type) -> Iterator[Leaf]:
