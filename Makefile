@@ -64,7 +64,7 @@ bench: $(VENV)/.dev $(VENV)/.weights $(VENV)/.project ## measure speed and memor
 bench-policies: $(VENV)/.dev $(VENV)/.weights $(VENV)/.project ## compare ways to choose a replica; writes docs/reference/policies.md
 	$(BIN)/python bench/policies.py $(ARGS)
 
-bench-engine: $(VENV)/.dev $(VENV)/.weights $(VENV)/.project ## measure the engines on this machine, writes docs/reference/engine-room.md
+bench-engine: $(VENV)/.dev $(VENV)/.weights $(VENV)/.project ## measure the engines here; writes docs/reference/engine-room.md
 	$(BIN)/python bench/engine_room.py $(ARGS)
 
 conformance: $(VENV)/.dev $(VENV)/.project ## try every promise on an engine of yours: make conformance URL=... KIND=vllm MODEL=...
