@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import secrets
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 
 from parvis.adapters.openvino.batch import GRAMMARS_KEPT, GRAMMARS_MAX, Batch
 from parvis.adapters.openvino.errors import Refused
+from parvis.adapters.openvino.pace import allowance
 from parvis.testing.engine_servers import KEY, OpenVinoServer, openvino_server
 
 CHAT = "/v1/chat/completions"
@@ -124,6 +127,33 @@ def test_who_waits_and_leaves_frees_the_place(worker: OpenVinoServer, client: ht
     with pytest.raises(httpx.ReadTimeout):
         client.post(CHAT, json=LONG, timeout=0.5)
     wait_until(lambda: worker.running() == 0)
+
+
+def test_a_long_prompt_lets_answers_go_on(worker: OpenVinoServer, client: httpx.Client) -> None:
+    """It is read in 20 pieces or more; in one go, it would be read in eight steps."""
+    with client.stream("POST", CHAT, json=LONG | {"stream": True}) as neighbour, ThreadPoolExecutor(1) as pool:
+        told = events(neighbour)
+        next(told)
+        reading = pool.submit(client.post, CHAT, json=long_prompt())
+        between = sum(1 for _ in takewhile(lambda _: not reading.done(), told))
+        usage = reading.result().json()["usage"]
+    assert usage["completion_tokens"] == 1
+    assert between > usage["prompt_tokens"] / allowance(1) * 0.8
+
+
+def test_who_leaves_while_the_prompt_is_read_frees_the_place(worker: OpenVinoServer, client: httpx.Client) -> None:
+    with client.stream("POST", CHAT, json=LONG | {"stream": True}) as neighbour:
+        told = events(neighbour)
+        next(told)
+        with pytest.raises(httpx.ReadTimeout):
+            client.post(CHAT, json=long_prompt(), timeout=0.2)
+        wait_until(lambda: worker.running() == 1)
+
+
+def long_prompt() -> dict[str, Any]:
+    """One that nobody has read before."""
+    words = " ".join(str(secrets.randbelow(1000)) for _ in range(400))
+    return {"messages": [{"role": "user", "content": words}], "max_tokens": 1}
 
 
 def test_the_queue_is_bounded(worker: OpenVinoServer, client: httpx.Client) -> None:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from http import HTTPStatus
 from itertools import count
@@ -19,6 +20,7 @@ from parvis.adapters.openvino.asked import Asked
 from parvis.adapters.openvino.errors import BatchBroke, Gone, Refused
 from parvis.adapters.openvino.plan import plan
 from parvis.adapters.openvino.prompts import Prompts
+from parvis.adapters.openvino.reader import Prompt, Reader
 from parvis.adapters.openvino.vocabulary import Writer
 
 TURNS_BETWEEN_STEPS = 4
@@ -62,6 +64,8 @@ class Stream:
     handle: Any
     writer: Writer
     request: "Request"
+    sequence: list[int]
+    """Its prompt, and what was generated."""
     tokens: int = 0
     done: bool = False
 
@@ -79,6 +83,7 @@ class Stream:
             return
         (output,) = self.handle.read().values()
         self.tokens += len(output.generated_ids)
+        self.sequence += output.generated_ids
         finish = _FINISH.get(output.finish_reason, "")
         text = self.writer.write(output.generated_ids, last=bool(finish))
         if self.writer.stopped:
@@ -99,12 +104,14 @@ class Request:
     def __init__(self, *, logprobs: bool, suspect: bool) -> None:
         self.streams: list[Stream] = []
         self.logprobs = logprobs
+        self.over = False
+        """Nobody reads on."""
         self.suspect = suspect
         """Brings a grammar: the one known thing that can break a step."""
-        self._inbox: asyncio.Queue[Part | Gone | BatchBroke] = asyncio.Queue()
+        self._inbox: asyncio.Queue[Part | Gone | BatchBroke | Refused] = asyncio.Queue()
 
     async def read(self) -> Part:
-        """The next part of any answer. Raises BatchBroke, Gone."""
+        """The next part of any answer. Raises BatchBroke, Gone; before the first one Refused."""
         part = await self._inbox.get()
         if isinstance(part, Part):
             return part
@@ -114,13 +121,14 @@ class Request:
         """A part that has come."""
         self._inbox.put_nowait(part)
 
-    def fail(self, why: Gone | BatchBroke) -> None:
+    def fail(self, why: Gone | BatchBroke | Refused) -> None:
         """Nothing more comes."""
         self.cancel()
         self._inbox.put_nowait(why)
 
     def cancel(self) -> None:
         """Nothing more is computed for it."""
+        self.over = True
         for stream in self.streams:
             stream.cancel()
 
@@ -133,6 +141,7 @@ class Batch:
         self._pipeline = pipeline
         self._seats = seats
         self._streams: list[Stream] = []
+        self._reader = Reader(self._queue)
         self._numbers = count(1)
         self._work = asyncio.Event()
         self._breaks: deque[float] = deque(maxlen=BREAKS_MAX)
@@ -171,22 +180,20 @@ class Batch:
             self._meet(asked.grammar)
         request = Request(logprobs=logprobs, suspect=asked.grammar is not None)
         try:
-            for prompt, room in zip(prompts, rooms, strict=True):
+            for number, (prompt, room) in enumerate(zip(prompts, rooms, strict=True)):
                 self.prompt_tokens += len(prompt)
-                for answer in range(asked.answers):
-                    self._add(request, prompt, asked, answer, room)
-        except RuntimeError:
+                self._take(request, self._salted(prompt, asked), asked, number, room)
+        except Refused:
             request.cancel()
-            raise Refused("OpenVINO does not take this request. Simplify its settings or its schema.") from None
+            raise
         finally:
-            self._streams += request.streams
             self._work.set()
         return request
 
     async def run(self) -> None:
         """Step while there is work. Ends, or raises RuntimeError, when only a new process can mend the pipeline."""
         while True:
-            if not self._streams:
+            if not self._here:
                 if len(self._grammars) > GRAMMARS_KEPT:
                     _log.warning("the schemas that are kept fill the memory")
                     return
@@ -198,6 +205,10 @@ class Batch:
 
     @property
     def _here(self) -> int:
+        return self._writing + self._reader.waiting
+
+    @property
+    def _writing(self) -> int:
         return sum(not stream.done for stream in self._streams)
 
     def _meet(self, grammar: str) -> None:
@@ -218,31 +229,65 @@ class Batch:
             raise self._prompts.too_long(len(prompt))
         return min(asked.max_tokens or room, room)
 
-    def _add(self, request: Request, prompt: Sequence[int], asked: Asked, answer: int, room: int) -> None:
-        ids = [prompt[0] + asked.salt * len(self._prompts.vocabulary), *prompt[1:]]
+    def _salted(self, prompt: Sequence[int], asked: Asked) -> list[int]:
+        """Nobody finds another's prompts in the cache: the first token tells them apart, and counts as itself."""
+        return [prompt[0] + asked.salt * len(self._prompts.vocabulary), *prompt[1:]]
+
+    def _take(self, request: Request, ids: Sequence[int], asked: Asked, number: int, room: int) -> None:
+        """Begin the answers to the prompt of this number, or have it read before. Raises Refused."""
+        if self._reader.is_short(ids, self._writing):
+            self._add(request, ids, asked, number, room)
+            return
+
+        def then() -> None:
+            try:
+                self._add(request, ids, asked, number, room)
+            except Refused as refused:
+                request.fail(refused)
+
+        fail = partial(request.fail, BatchBroke(suspect=True))
+        self._reader.wait(Prompt(ids, asked.answers, then, lambda: request.over, fail))
+
+    def _add(self, request: Request, ids: Sequence[int], asked: Asked, number: int, room: int) -> None:
+        for answer in range(asked.answers):
+            try:
+                handle = self._queue(ids, plan(asked, answer, room, logprobs=request.logprobs))
+            except RuntimeError:
+                raise Refused("OpenVINO does not take this request. Simplify its settings or its schema.") from None
+            index = number * asked.answers + answer
+            stream = Stream(index, handle, Writer(self._prompts.vocabulary, asked.stops), request, list(ids))
+            request.streams.append(stream)
+            self._streams.append(stream)
+
+    def _queue(self, ids: Sequence[int], settings: openvino_genai.GenerationConfig) -> Any:
         tensor = openvino.Tensor(np.array([ids], dtype=np.int64))
-        settings = plan(asked, answer, room, logprobs=request.logprobs)
-        handle = self._pipeline.add_request(next(self._numbers), tensor, settings)
-        index = len(request.streams)
-        request.streams.append(Stream(index, handle, Writer(self._prompts.vocabulary, asked.stops), request))
+        return self._pipeline.add_request(next(self._numbers), tensor, settings)
 
     def _step(self) -> None:
         try:
+            self._reader.before_step(self._writing)
             self._pipeline.step()
         except RuntimeError:
             self._give_up()
             return
+        self._reader.after_step()
         for stream in self._streams:
             if not stream.done:
-                before = stream.tokens
-                stream.deliver()
-                self.output_tokens += stream.tokens - before
+                self._deliver(stream)
         self._streams = [stream for stream in self._streams if not stream.done]
-        if not self._streams and self._pipeline.has_non_finished_requests():
+        if not self._here and self._pipeline.has_non_finished_requests():
             self._pipeline.step()  # what was cancelled leaves
+
+    def _deliver(self, stream: Stream) -> None:
+        before = stream.tokens
+        stream.deliver()
+        self.output_tokens += stream.tokens - before
+        if stream.done or not before:
+            self._reader.learn(stream.sequence)
 
     def _give_up(self) -> None:
         """One request can fail a step, and then every step fails until all are gone."""
+        self._reader.drop_piece()
         lost, self._streams = [stream for stream in self._streams if not stream.done], []
         _log.error("a step of the batch failed", extra={"answers_lost": len(lost)})
         requests = {stream.request: None for stream in lost}
