@@ -213,7 +213,7 @@ def test_english_weights_do_not_translate(ear: Child, spoken: bytes) -> None:
     assert error_of(ear.hear(spoken, "translations")) == (400, "unsupported_value")
 
 
-def test_too_many_bytes_are_not_read(ear: Child) -> None:
+def test_too_many_bytes_are_refused(ear: Child) -> None:
     assert error_of(ear.hear(bytes(9 << 20))) == (413, "request_too_large")
 
 

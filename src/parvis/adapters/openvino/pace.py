@@ -10,8 +10,8 @@ KNOWN_BLOCKS_MAX = 1_024
 """About what the cache holds of a small model; one that is gone from it is only computed again."""
 ALONE_TOKENS = 224
 """Of a step in which nobody writes."""
-BESIDE_TOKENS = 8
-"""Of a step beside many who write: it then takes about a sixth longer."""
+BESIDE_TOKENS = 5
+"""Of a step beside many who write: it then takes about a tenth longer."""
 FEW = 8
 """A step for one answer takes about as long as for so many more: beside few, there is time to read more."""
 

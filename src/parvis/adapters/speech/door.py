@@ -20,6 +20,8 @@ Posts = Mapping[str, Callable[[str, Headers, Receive, Send], Awaitable[None]]]
 """By path."""
 JSON = b"application/json"
 METRICS = b"text/plain; version=0.0.4"
+_READ_AWAY = 4
+"""So many times what is let in: who sends too much is listened to, or the refusal would be lost with the connection."""
 
 
 class Gone(Exception):
@@ -103,17 +105,19 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-async def read_body(headers: Headers, receive: Receive, bytes_max: int) -> bytes:
+async def read_body(receive: Receive, bytes_max: int) -> bytes:
     """All of it. Raises Refused, Gone."""
-    body = bytearray()
-    told = headers.get(b"content-length", b"0")
-    while len(body) <= bytes_max >= int(told if told.isdigit() else b"0"):
+    body, came_bytes, more = bytearray(), 0, True
+    while more and came_bytes <= _READ_AWAY * bytes_max:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Gone
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            return bytes(body)
+        piece, more = message.get("body", b""), message.get("more_body", False)
+        came_bytes += len(piece)
+        if came_bytes <= bytes_max:
+            body += piece
+    if came_bytes <= bytes_max:
+        return bytes(body)
     raise Refused(
         f"The file is larger than {bytes_max} bytes: compress it, or send it in pieces.",
         "request_too_large",

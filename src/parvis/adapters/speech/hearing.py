@@ -53,7 +53,7 @@ class Hearing:
 
     async def _measure(self, _path: str, headers: Headers, receive: Receive, send: Send) -> None:
         with self._counters.place():
-            body = await read_body(headers, receive, self._bytes_max)
+            body = await read_body(receive, self._bytes_max)
             file = read_file(headers.get(b"content-type", b""), body)
 
             def count(stop: Event) -> Iterator[int]:
@@ -66,7 +66,7 @@ class Hearing:
 
     async def _hear(self, path: str, headers: Headers, receive: Receive, send: Send) -> None:
         with self._line.place():
-            body = await read_body(headers, receive, self._bytes_max)
+            body = await read_body(receive, self._bytes_max)
             asked = read_hearing(headers.get(b"content-type", b""), body, _DEEDS[path], self._ear.languages)
             work = partial(self._ear.hear, asked, ms_allowed(headers, self._ms_max))
             async with while_here(receive), self._line.steps(work) as progress:

@@ -50,7 +50,7 @@ class Speaking:
 
     async def _speak(self, _path: str, headers: Headers, receive: Receive, send: Send) -> None:
         with self._line.place():
-            body = await read_body(headers, receive, BODY_BYTES_MAX)
+            body = await read_body(receive, BODY_BYTES_MAX)
             asked = read_speaking(body, (self._voice.name,))
             ms_max = ms_allowed(headers, self._ms_max)
             work = partial(self._voice.speak, asked.input, asked.speed, ms_max)
