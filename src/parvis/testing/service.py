@@ -53,11 +53,12 @@ BUILT_IN: Mapping[str, Json] = {
     },
 }
 """As the settings have them where nobody says anything."""
-Part = Literal["gateway", "control", "engine"]
+Part = Literal["gateway", "control", "engine", "openvino"]
 _MODULES: dict[Part, str] = {
     "gateway": "parvis.app.gateway",
     "control": "parvis.app.control",
     "engine": "parvis.adapters.engines.llama_child",
+    "openvino": "parvis.adapters.openvino.child",
 }
 # The supervisor is nobody's child in real life; here it must not outlive the test.
 _UP = """
