@@ -205,7 +205,7 @@ def test_the_bounds_are_those_of_the_code() -> None:
         f"{schemas.PARTS_MAX:,} parts",
         f"counts for {schema_counts.PATTERN_PARTS})",
         f"and {chat.TOOLS_PARTS_MAX:,} parts",
-        f"of over {bulk.LARGE_BYTES >> 10} KiB holds at most {bulk.TEXTS_MAX:,} names and texts",
+        f"of over {bulk.COUNTED_BYTES >> 10} KiB holds at most {bulk.TEXTS_MAX:,} names and texts",
         f"in at most {strictness.CHUNKS_MAX:,} chunks",
         f"up\nto {schema_counts.COUNT_MAX:,}; patterns of {schema_counts.PATTERN_CHARS_MAX} characters",
         f"Counts go up to {grammar._ITEMS_MAX:,}",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from parvis.core.errors import BadRequest
-from parvis.wire.bulk import FREE_BYTES_MAX, FREE_PARTS_MAX, LARGE_BYTES, TEXTS_MAX, bound_large
+from parvis.wire.bulk import COUNTED_BYTES, FREE_BYTES_MAX, FREE_PARTS_MAX, LARGE_BYTES, TEXTS_MAX, bound_large
 from parvis.wire.chat import read_chat
 
 FILLER = "x" * LARGE_BYTES
@@ -26,11 +26,17 @@ def of_texts(count: int, text: str = "") -> bytes:
 
 
 def test_names_and_texts_are_counted() -> None:
-    assert refused(of_texts(TEXTS_MAX)) is None
-    assert refused(of_texts(TEXTS_MAX + 1)) == ("too_many_keys", None)
+    assert len(of_texts(TEXTS_MAX, "texts")) > COUNTED_BYTES
+    assert refused(of_texts(TEXTS_MAX, "texts")) is None
+    assert refused(of_texts(TEXTS_MAX + 1, "texts")) == ("too_many_keys", None)
 
 
-@pytest.mark.parametrize("text", ['"', 'say "no"', '\\"', '"' * 50])
+def test_of_a_body_that_cannot_hold_too_many_nothing_is_counted() -> None:
+    assert len(of_texts(TEXTS_MAX + 1)) < COUNTED_BYTES
+    assert refused(of_texts(TEXTS_MAX + 1)) is None
+
+
+@pytest.mark.parametrize("text", ['"""', 'say "no"', '\\"say', '"' * 50])
 def test_quotes_within_texts_are_not_counted(text: str) -> None:
     assert refused(of_texts(TEXTS_MAX, text)) is None
 

@@ -9,8 +9,10 @@ import msgspec
 from parvis.core.errors import BadRequest
 
 LARGE_BYTES = 65_536
+COUNTED_BYTES = 262_144
+"""A body of up to so many is never of more names and texts than are read in some milliseconds: nobody counts them."""
 TEXTS_MAX = 32_768
-"""Names and texts of a large body."""
+"""Names and texts of a body that is larger than that."""
 FREE_BYTES_MAX = {"tools": 524_288, "response_format": 131_072, "logit_bias": 16_384, "metadata": 65_536}
 """Fields of a large body in which lists or numbers may stand without any text, or whose keys are dear to check."""
 FREE_PARTS_MAX = 40_000
@@ -36,14 +38,14 @@ _outline = msgspec.json.Decoder(_Outline)
 
 def bound_large(body: bytes) -> None:
     """Refuse a body that would take long to read. Raises BadRequest, or msgspec's errors for what is no JSON object."""
+    if _few(b'"', body) and _few(b"[", body) and _few(b"{", body) and _names_none(body):
+        return
     # A quote within a text stands behind a backslash, so the others are those of names and texts: two each.
-    quotes = _count(b'"', body)
-    if quotes > 2 * TEXTS_MAX and body.count(b'"') - body.count(b'\\"') > 2 * TEXTS_MAX:
+    quotes = body.count(b'"') if len(body) > COUNTED_BYTES else 0
+    if quotes > 2 * TEXTS_MAX and quotes - body.count(b'\\"') > 2 * TEXTS_MAX:
         raise BadRequest(
             f"The body has over {TEXTS_MAX} names and texts. Send less of them, or join texts.", code="too_many_keys"
         )
-    if quotes <= FEW and _count(b"[", body) <= FEW and _count(b"{", body) <= FEW and _names_none(body):
-        return
     outline = _outline.decode(body)
     for name, most in FREE_BYTES_MAX.items():
         field = bytes(getattr(outline, name))
@@ -54,12 +56,9 @@ def bound_large(body: bytes) -> None:
             )
 
 
-def _count(byte: bytes, body: bytes) -> int:
-    """How often it is there, or one more than all names and texts need if that is more.
-
-    Like `body.count`, but a tenth of its time where there are few: bytes to replace are looked for in whole words.
-    """
-    return len(body) - len(body.replace(byte, b"", 2 * TEXTS_MAX + 1))
+def _few(byte: bytes, body: bytes) -> bool:
+    """Whether it is there `FEW` times at most. Sooner told than `body.count`, which goes on to the end."""
+    return len(body) - len(body.replace(byte, b"", FEW + 1)) <= FEW
 
 
 def _names_none(body: bytes) -> bool:
