@@ -36,7 +36,10 @@ ENGINES = "adapters/engines/"
 """What these modules put into the `reason` of a failure is read as why a replica is as it is."""
 MACHINES = (
     *("adapters/engines/weights.py", "adapters/engines/tls.py", "adapters/engines/llama_child.py"),
-    *("adapters/processes/child.py", "app/replicas.py", "app/deployed.py"),
+    *("adapters/processes/child.py", "app/replicas.py", "app/deployed.py", "core/engine_process.py"),
+    *("adapters/engines/vllm_child.py", "adapters/openvino/spec.py", "adapters/openvino/child.py"),
+    *("adapters/openvino/worker.py", "adapters/openvino/weights.py", "adapters/speech/child.py"),
+    *("adapters/speech/ear.py", "adapters/speech/voice.py"),
 )
 """Modules that say why a machine cannot serve a deployment. It is passed on as a refusal, and as a replica's state."""
 NOT_SAID = ("Misconfigured",)

@@ -13,12 +13,8 @@ threads collapse as soon as another process wants a core. Once it is ready, what
 dropped: at every level of verbosity it prints grammars and schemas, which are the callers' content.
 """
 
-import ctypes
-import json
-import os
 import signal
 import sys
-import threading
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -27,15 +23,14 @@ from typing import Any, Literal
 
 import xllamacpp as llama
 
-PR_SET_PDEATHSIG = 1  # prctl(2)
-SPEC_BYTES_MAX = 65_536
+from parvis.core.engine_process import NotReady, Report, first_line, silence, spec_of, tie_to_parent
+
 READY_S_MAX = 120.0
 POLL_S = 0.05
 # A prompt is read in steps of so many tokens; between two steps the other requests advance, and a caller who
 # left is noticed. With the library's 2,048 one long prompt stops every stream for 5 s; with 128 for 1 s, at
 # equal speed.
 PROMPT_STEP_TOKENS = 128
-STDIN, STDOUT, STDERR = 0, 1, 2
 WARM_UP = {
     "chat": ("/v1/chat/completions", '{"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 2}'),
     "embedding": ("/v1/embeddings", '{"input": "Hello"}'),
@@ -56,16 +51,9 @@ class Spec:
     port: int = 0
 
 
-class NotReady(Exception):
-    """The server did not come up; the message is one sentence for the operator."""
-
-
 def read_spec(line: bytes) -> Spec:
     """Decode the one line of standard input. Raises NotReady."""
-    try:
-        spec = Spec(**json.loads(line))
-    except (ValueError, TypeError) as error:
-        raise NotReady("The engine's specification is not a JSON object with the fields of Spec.") from error
+    spec = spec_of(Spec, line)
     if spec.kind not in ("chat", "embedding"):
         raise NotReady(f"The engine's kind is '{spec.kind}', which is neither 'chat' nor 'embedding'.")
     return spec
@@ -103,18 +91,6 @@ def _embed(settings: Any) -> None:
     settings.pooling_type = llama.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     # An encoder attends in both directions, so a text must fit one physical batch: this holds every slot's.
     settings.n_batch = settings.n_ubatch = settings.n_ctx
-
-
-def tie_to_parent() -> None:
-    """Die with the parent: by signal when it dies, and when it closes the pipe that is our standard input."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
-
-
-def _exit_at_end_of_input() -> None:
-    while os.read(STDIN, 4096):
-        pass
-    os._exit(0)
 
 
 def wait_until_ready(address: str, spec: Spec) -> None:
@@ -164,33 +140,18 @@ def serve(spec: Spec) -> Any:
 
 def main() -> int:
     """Run until the parent ends it; exit status 1 when the server cannot start."""
-    # The library may print: only our one line may reach the parent.
-    report = os.fdopen(os.dup(STDOUT), "w", encoding="utf-8")
-    os.dup2(STDERR, STDOUT)
+    report = Report()
     try:
-        with open(STDIN, "rb", buffering=0, closefd=False) as pipe:
-            spec = read_spec(pipe.readline(SPEC_BYTES_MAX))
+        spec = read_spec(first_line())
         tie_to_parent()
         server = serve(spec)
     except NotReady as error:
-        _say(report, {"error": str(error)})
+        report.failed(error)
         return 1
-    _silence()
-    _say(report, {"address": server.listening_address})
+    silence()
+    report.ready(server.listening_address)
     signal.pause()
     return 0
-
-
-def _silence() -> None:
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, STDOUT)
-    os.dup2(null, STDERR)
-    os.close(null)
-
-
-def _say(report: Any, fact: dict[str, str]) -> None:
-    report.write(json.dumps(fact) + "\n")
-    report.flush()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ It lives exactly as long as its parent, and so do vLLM's own workers: they share
 """
 
 import ctypes
-import json
 import os
 import signal
 import socket
@@ -20,19 +19,17 @@ import sys
 import time
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
+from parvis.core.engine_process import PR_SET_PDEATHSIG, STDIN, NotReady, Report, first_line, spec_of
 from parvis.domain.fleet.gpu_server import GpuServer, options
 from parvis.domain.fleet.replica import EngineKind
 
-PR_SET_PDEATHSIG = 1  # prctl(2)
 SERVER = "vllm.entrypoints.openai.api_server"
 READY_S_MAX = 1800.0
 END_S_MAX = 8.0
 POLL_S = 0.2
-STDIN, STDOUT, STDERR = 0, 1, 2
 QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
 
@@ -49,10 +46,6 @@ class Spec:
     context: int = 8192
     threads: int = 1
     gpus: int = 1
-
-
-class NotReady(Exception):
-    """The server did not come up; the message is one sentence for the operator."""
 
 
 def command(spec: Spec, port: int) -> list[str]:
@@ -98,7 +91,7 @@ def wait_until_ready(server: "subprocess.Popen[bytes]", port: int) -> None:
     raise NotReady(f"vLLM was not ready within {READY_S_MAX:.0f} s.")
 
 
-def serve(spec: Spec, report: Any) -> int:
+def serve(spec: Spec, report: Report) -> int:
     """Until vLLM ends, or our parent closes its pipe; gives the exit status."""
     if find_spec("vllm") is None:
         raise NotReady("vLLM is not installed on this node. Type: pip install vllm")
@@ -112,7 +105,7 @@ def serve(spec: Spec, report: Any) -> int:
     )
     try:
         wait_until_ready(server, port)
-        _say(report, {"address": f"http://127.0.0.1:{port}"})
+        report.ready(f"http://127.0.0.1:{port}")
         return _until_one_ends(server)
     finally:
         _end(server)
@@ -141,24 +134,15 @@ def _until_one_ends(server: "subprocess.Popen[bytes]") -> int:
     return 1
 
 
-def _say(report: Any, fact: dict[str, str]) -> None:
-    report.write(json.dumps(fact) + "\n")
-    report.flush()
-
-
 def main() -> int:
     """Run until the parent ends it; exit status 1 when the server cannot start, or ends."""
-    report = os.fdopen(os.dup(STDOUT), "w", encoding="utf-8")
-    os.dup2(STDERR, STDOUT)
+    report = Report()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
-        spec = Spec(**json.loads(sys.stdin.buffer.readline()))
-        return serve(spec, report)
+        return serve(spec_of(Spec, first_line()), report)
     except NotReady as error:
-        _say(report, {"error": str(error)})
-    except (ValueError, TypeError):
-        _say(report, {"error": "The engine's specification is not a JSON object with the fields of Spec."})
+        report.failed(error)
     return 1
 
 

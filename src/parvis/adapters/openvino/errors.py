@@ -1,10 +1,6 @@
 """What can go wrong here, as who asked or who starts the worker is told it."""
 
 
-class NotReady(Exception):
-    """The engine did not come up; the message is one sentence for the operator."""
-
-
 class Refused(Exception):
     """A request that is not computed. The message says what, why and how to fix it."""
 

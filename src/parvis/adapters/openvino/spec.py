@@ -1,9 +1,8 @@
 """What a worker is told to serve, in the first line that it reads."""
 
-import json
 from dataclasses import dataclass
 
-from parvis.adapters.openvino.errors import NotReady
+from parvis.core.engine_process import NotReady, spec_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +26,7 @@ class Spec:
 
 def read_spec(line: bytes) -> Spec:
     """Decode the one line of standard input. Raises NotReady."""
-    try:
-        spec = Spec(**json.loads(line))
-    except (ValueError, TypeError) as error:
-        raise NotReady("The engine's specification is not a JSON object with the fields of Spec.") from error
+    spec = spec_of(Spec, line)
     if spec.kind != "chat":
         raise NotReady("OpenVINO serves chats here: embeddings are served by llama.cpp (kind = 'llama.cpp').")
     return spec

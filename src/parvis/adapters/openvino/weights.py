@@ -19,7 +19,7 @@ import openvino
 import openvino_genai
 from openvino import opset13
 
-from parvis.adapters.openvino.errors import NotReady
+from parvis.core.engine_process import NotReady
 
 GRAPH = "openvino_model.xml"
 VERSION = 2

@@ -14,10 +14,10 @@ import uvicorn
 from parvis.adapters.openvino.asked import Asked
 from parvis.adapters.openvino.batch import Batch
 from parvis.adapters.openvino.door import Door
-from parvis.adapters.openvino.errors import NotReady
 from parvis.adapters.openvino.prompts import Prompts
 from parvis.adapters.openvino.spec import Spec
 from parvis.adapters.openvino.weights import prepare
+from parvis.core.engine_process import NotReady
 
 BATCH_TOKENS = 256
 """Of one step: so long a piece of a new prompt, beside a token of each answer under way."""

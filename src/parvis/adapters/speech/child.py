@@ -8,28 +8,20 @@ libraries print is dropped: it may be the callers' content.
 """
 
 import asyncio
-import ctypes
-import json
 import logging
 import os
-import signal
 import socket
 import sys
-import threading
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 
 from parvis.adapters.speech.door import Door, Room
 from parvis.adapters.speech.line import Line
-from parvis.adapters.speech.refused import NotReady
+from parvis.core.engine_process import NotReady, Report, first_line, silence, spec_of, tie_to_parent
 
-PR_SET_PDEATHSIG = 1  # prctl(2)
-SPEC_BYTES_MAX = 65_536
-STDIN, STDOUT, STDERR = 0, 1, 2
 PACKAGES = ("av", "babel", "faster_whisper", "gruut", "onnxruntime")
 COUNTERS = 2
 """Who may measure at once; a sound is decoded much faster than it is understood."""
@@ -58,10 +50,7 @@ class Spec:
 
 def read_spec(line: bytes) -> Spec:
     """Decode the one line of standard input. Raises NotReady."""
-    try:
-        spec = Spec(**json.loads(line))
-    except (ValueError, TypeError) as error:
-        raise NotReady("The speech engine's specification is not a JSON object with the fields of Spec.") from error
+    spec = spec_of(Spec, line)
     if spec.kind not in ("transcription", "speech"):
         raise NotReady(f"The engine's kind is '{spec.kind}', which is neither 'transcription' nor 'speech'.")
     return spec
@@ -87,7 +76,7 @@ def furnish(spec: Spec) -> Room:
     return Hearing(ear, line, Line(COUNTERS, spec.waiting), ms_max=ms_max, bytes_max=spec.bytes_max)
 
 
-def serve(spec: Spec, report: Any) -> None:
+def serve(spec: Spec, report: Report) -> None:
     """Run until a signal ends it. Raises NotReady."""
     room = furnish(spec)
     listening = socket.create_server(("127.0.0.1", spec.port))
@@ -101,49 +90,23 @@ def serve(spec: Spec, report: Any) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=1,
     )
-    _silence()
-    _say(report, {"address": f"http://127.0.0.1:{listening.getsockname()[1]}"})
+    logging.disable()
+    silence()
+    report.ready(f"http://127.0.0.1:{listening.getsockname()[1]}")
     asyncio.run(uvicorn.Server(options).serve(sockets=[listening]))
 
 
 def main() -> int:
     """Run until the parent ends it; exit status 1 when the engine cannot start."""
-    report = os.fdopen(os.dup(STDOUT), "w", encoding="utf-8")
-    os.dup2(STDERR, STDOUT)
+    report = Report()
     try:
-        with open(STDIN, "rb", buffering=0, closefd=False) as pipe:
-            spec = read_spec(pipe.readline(SPEC_BYTES_MAX))
+        spec = read_spec(first_line())
         tie_to_parent()
         serve(spec, report)
     except NotReady as error:
-        _say(report, {"error": str(error)})
+        report.failed(error)
         return 1
     os._exit(0)  # a step under way would hold the interpreter up
-
-
-def tie_to_parent() -> None:
-    """Die with the parent: by signal when it dies, and when it closes the pipe that is our standard input."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
-
-
-def _exit_at_end_of_input() -> None:
-    while os.read(STDIN, 4096):
-        pass
-    os._exit(0)
-
-
-def _silence() -> None:
-    logging.disable()
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, STDOUT)
-    os.dup2(null, STDERR)
-    os.close(null)
-
-
-def _say(report: Any, fact: dict[str, str]) -> None:
-    report.write(json.dumps(fact) + "\n")
-    report.flush()
 
 
 if __name__ == "__main__":

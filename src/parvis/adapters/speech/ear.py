@@ -10,8 +10,8 @@ import faster_whisper
 import numpy as np
 
 from parvis.adapters.speech.asked import HearAsked
-from parvis.adapters.speech.refused import NotReady
 from parvis.adapters.speech.sound import RATE_HZ, SAMPLE_BYTES, decode
+from parvis.core.engine_process import NotReady
 
 PIECE_S = 120
 """Heard in one go: its features take 100 MB, those of three hours would take gigabytes."""

@@ -29,10 +29,6 @@ class Refused(Exception):
         return msgspec.json.encode({"error": error})
 
 
-class NotReady(Exception):
-    """The engine cannot start; the message is one sentence for the operator."""
-
-
 def unreadable() -> Refused:
     """Of bytes that are no sound that we know."""
     return Refused(

@@ -11,8 +11,9 @@ import gruut
 import numpy as np
 import onnxruntime
 
-from parvis.adapters.speech.refused import NotReady, Refused, too_long
+from parvis.adapters.speech.refused import Refused, too_long
 from parvis.adapters.speech.sentences import sentences
+from parvis.core.engine_process import NotReady
 
 _PAD, _BEGIN, _END = "_", "^", "$"
 _SILENT = " _.,:;!?()'\""
