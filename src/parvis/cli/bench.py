@@ -150,7 +150,8 @@ def _print(
         return
     print_rows(rows, _COLUMNS, output, _RIGHT)
     if output == "table":
-        click.echo(f"Best at {tried[chosen][-1].streams} streams: {chosen}.")
+        click.echo(f"Best at {tried[chosen][-1].streams} streams: {chosen} (of those with about the most tokens/s, the")
+        click.echo("one with the earliest first token).")
 
 
 def _rounded(figure: Figure) -> dict[str, Any]:
